@@ -1,0 +1,256 @@
+"""Playing episodes: thousands of protocol generators driven at once, each move one or more calls.
+
+A protocol is re-driven from the turns that are stored, then goes on with calls; a stored turn that
+does not fit the move now asked for is an error. What several moves of a `Together` say becomes
+visible when all are done, in the order the protocol gave them, whatever order they finished in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from oversight.elicit import judge as judge_act
+from oversight.engine.calls import Caller
+from oversight.episode import Episode
+from oversight.errors import BadProtocol, CallFailed, StoreError
+from oversight.models.interface import Completion, Model, Request
+from oversight.moves import Ask, Judge, Move, Script, Seat, Speak, Together, Turn, Verdict
+from oversight.player import Act, Player, T
+from oversight.speech import speak
+from oversight.store.log import Log
+from oversight.views import View, view
+
+Uses = list[tuple[int, bool]]
+
+
+@dataclass
+class _Branch:
+    """What one line of play (the protocol itself, or a part of a `Together`) has brought so far.
+
+    `known` are the turns before it; `turns` its own. Indices of turns are known once the branch has
+    been joined to what went before it.
+    """
+
+    known: tuple[Turn, ...] = ()
+    turns: list[tuple[Turn, Uses]] = field(default_factory=list)
+    verdicts: list[tuple[int, Verdict, Uses]] = field(default_factory=list)
+
+    def seen(self) -> tuple[Turn, ...]:
+        return (*self.known, *(turn for turn, _ in self.turns))
+
+
+class Play:
+    """One episode being played. `run()` plays it to its end and writes it down."""
+
+    def __init__(self, episode: Episode, caller: Caller, log: Log) -> None:
+        self.episode = episode
+        self.arm = episode.arm
+        self.caller = caller
+        self.log = log
+        self.stored: Mapping[int, Turn] = log.played(episode.key)
+        self.lost: Uses = []
+
+    async def run(self) -> Verdict:
+        """The final verdict, which is also what is stored: a call that failed makes a failed verdict."""
+        main = _Branch()
+        try:
+            await self._drive(self.arm.protocol.script(self.episode.case, **self.arm.params), main, written=True)
+            if not main.verdicts:
+                raise BadProtocol(f"protocol {self.arm.protocol.name!r} ended without a Judge move")
+            verdicts = [(index, verdict) for index, verdict, _ in main.verdicts]
+        except CallFailed as error:
+            failure = Verdict("failed", self.arm.judge.elicit, reason=error.reason, detail=str(error))
+            verdicts = [(len(main.turns), failure)]
+            if self.lost:
+                self.log.add_uses(self.episode, len(main.turns), self.lost)
+        else:
+            for index, _, uses in main.verdicts:
+                self.log.add_uses(self.episode, index, uses)
+        self.log.add_verdicts(self.episode, verdicts)
+        await self.log.durable()
+        return verdicts[-1][1]
+
+    async def _drive(self, script: Script, branch: _Branch, written: bool = False) -> None:
+        """Drive a generator of moves. With `written`, turns are stored as they are played."""
+        answer: Any = None
+        while True:
+            try:
+                move = script.send(answer)
+            except StopIteration:
+                return
+            before = len(branch.turns)
+            answer = await self._move(move, branch, written)
+            if written:
+                for index in range(before, len(branch.turns)):
+                    turn, uses = branch.turns[index]
+                    if index not in self.stored:
+                        role = next(s.role for s in self.episode.seats if s.name == turn.seat)
+                        self.log.add_turn(self.episode, index, turn, role, uses)
+
+    async def _move(self, move: Move, branch: _Branch, written: bool) -> Any:
+        if isinstance(move, Speak | Ask):
+            index = len(branch.turns)
+            if written and index in self.stored:
+                turn, uses = self._again(move, self.stored[index]), []
+            else:
+                turn, uses = await self._say(move, branch.seen())
+            branch.turns.append((turn, uses))
+            return turn
+        if isinstance(move, Judge):
+            seen = branch.seen()
+            player = self._player(move.seat)
+            act = judge_act(self._view(move.seat, "judge", seen, move.passage), player, self.arm.params)
+            verdict, uses = await self._perform(act, player)
+            branch.verdicts.append((len(seen), verdict, uses))
+            return verdict
+        if isinstance(move, Together):
+            return await self._together(move, branch, written)
+        raise BadProtocol(f"protocol {self.arm.protocol.name!r} yielded {move!r}, which is no move")
+
+    async def _together(self, move: Together, branch: _Branch, written: bool) -> tuple[Any, ...]:
+        known = branch.seen()
+        parts = [_Branch(known) for _ in move.parts]
+        if written and all(isinstance(p, Speak | Ask) for p in move.parts):
+            first = len(branch.turns)
+            if all(first + i in self.stored for i in range(len(move.parts))):
+                again = tuple(self._again(p, self.stored[first + i]) for i, p in enumerate(move.parts))  # type: ignore[arg-type]
+                branch.turns += [(turn, []) for turn in again]
+                return again
+
+        async def one(part: Move | Script, own: _Branch) -> Any:
+            if isinstance(part, Generator):
+                return await self._drive(part, own)
+            return await self._move(part, own, written=False)
+
+        if len(parts) == 1:
+            answers = [await one(move.parts[0], parts[0])]
+        else:
+            # return_exceptions: the others' calls may be paid for; they are let finish and are stored.
+            answers = await asyncio.gather(
+                *(one(p, own) for p, own in zip(move.parts, parts, strict=True)), return_exceptions=True
+            )
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    raise answer
+        for own in parts:
+            branch.turns += own.turns
+            branch.verdicts += own.verdicts
+        return tuple(answers)
+
+    def _again(self, move: Speak | Ask, turn: Turn) -> Turn:
+        kind = "ask" if isinstance(move, Ask) else "speak"
+        if (turn.seat, turn.kind) != (move.seat.name, kind):
+            raise StoreError(
+                f"episode {self.episode.id} was played differently before: {turn.kind} by {turn.seat} is stored where "
+                f"the protocol now asks for {kind} by {move.seat.name}; is protocol {self.arm.protocol.name!r} changed "
+                "or not deterministic? Use a new --db"
+            )
+        return turn
+
+    async def _say(self, move: Speak | Ask, seen: tuple[Turn, ...]) -> tuple[Turn, Uses]:
+        player = self._player(move.seat)
+        seeing = self._view(move.seat, "ask" if isinstance(move, Ask) else "speak", seen, None)
+        turn, uses = await self._perform(speak(seeing, player, self.arm.params), player)
+        if isinstance(move, Ask) and move.to is not None:
+            turn = _addressed(turn, move.to)
+        return turn, uses
+
+    def _player(self, seat: Seat) -> Player:
+        try:
+            return self.arm.players[seat.role]
+        except (KeyError, AttributeError):
+            raise BadProtocol(f"protocol {self.arm.protocol.name!r} moves a seat it did not declare: {seat!r}") from None
+
+    def _view(self, seat: Seat, act: Any, seen: tuple[Turn, ...], passage: bool | None) -> View:
+        e = self.episode
+        reads = e.role_reads(seat.role) if passage is None else passage
+        return view(e.question, e.assignment.order, e.seats, seen, seat, act, reads=reads)
+
+    async def _perform(self, act: Act[T], player: Player) -> tuple[T, Uses]:
+        """Make the calls an act asks for; what it comes to, and the calls it used."""
+        uses: Uses = []
+        answer: Any = None
+        try:
+            while True:
+                try:
+                    wanted = act.send(answer)
+                except StopIteration as stop:
+                    return stop.value, uses
+                if isinstance(wanted, Request):
+                    answer = await self._call(player.model, wanted, uses)
+                elif len(wanted) == 1:
+                    answer = (await self._call(player.model, wanted[0], uses),)
+                else:
+                    made = await asyncio.gather(
+                        *(self.caller.make(player.model, request, self.episode.sample) for request in wanted)
+                    )
+                    uses += [(m.call, m.paid) for m in made]
+                    answer = tuple(m.completion for m in made)
+        except CallFailed:
+            self.lost = uses
+            raise
+
+    async def _call(self, model: Model, request: Request, uses: Uses) -> Completion:
+        made = await self.caller.make(model, request, self.episode.sample)
+        uses.append((made.call, made.paid))
+        return made.completion
+
+
+def _addressed(turn: Turn, to: Seat) -> Turn:
+    values = {name: getattr(turn, name) for name in turn.__slots__}
+    return Turn(**{**values, "to": to.name})
+
+
+def rehearse(episode: Episode) -> tuple[Move, ...]:
+    """Drive an episode's protocol and render every prompt with made-up turns, making no call.
+
+    Finds a template or protocol that breaks its contract before anything is spent. Returns the moves.
+    """
+    moves: list[Move] = []
+    seen: list[Turn] = []
+    arm = episode.arm
+
+    def one(move: Any, known: tuple[Turn, ...]) -> Any:
+        if isinstance(move, Together):
+            return tuple(drive(p, known) if isinstance(p, Generator) else one(p, known) for p in move.parts)
+        if not isinstance(move, Speak | Ask | Judge):
+            raise BadProtocol(f"protocol {arm.protocol.name!r} yielded {move!r}, which is no move")
+        moves.append(move)
+        player = arm.players.get(getattr(move.seat, "role", ""))
+        if player is None:
+            raise BadProtocol(f"protocol {arm.protocol.name!r} moves a seat it did not declare: {move.seat!r}")
+        act = "judge" if isinstance(move, Judge) else "ask" if isinstance(move, Ask) else "speak"
+        reads = move.passage if isinstance(move, Judge) else episode.role_reads(move.seat.role)
+        looking = view(
+            episode.question, episode.assignment.order, episode.seats, known, move.seat, act, reads=reads  # type: ignore[arg-type]
+        )
+        playing = judge_act(looking, player, arm.params) if act == "judge" else speak(looking, player, arm.params)
+        next(playing)  # type: ignore[call-overload]
+        if isinstance(move, Judge):
+            share = 1 / len(episode.assignment.order)
+            return Verdict("decided", player.elicit, (share,) * len(episode.assignment.order), 0)
+        turn = Turn("ask" if act == "ask" else "speak", move.seat.name, looking.round, "…")
+        seen.append(turn)
+        return turn
+
+    def drive(script: Any, known: tuple[Turn, ...] | None = None) -> None:
+        if not inspect.isgenerator(script):
+            raise BadProtocol(f"protocol {arm.protocol.name!r} is not a generator: it must `yield` its moves")
+        answer: Any = None
+        start = len(seen)
+        while True:
+            try:
+                move = script.send(answer)
+            except StopIteration:
+                return
+            before = tuple(seen) if known is None else (*known, *seen[start:])
+            answer = one(move, before)
+
+    drive(arm.protocol.script(episode.case, **arm.params))
+    if not any(isinstance(move, Judge) for move in moves):
+        raise BadProtocol(f"protocol {arm.protocol.name!r} ends without a Judge move")
+    return tuple(moves)

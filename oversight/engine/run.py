@@ -1,0 +1,180 @@
+"""One run: a plan is played into a database, and can be stopped and gone on with at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from oversight.engine.calls import Caller
+from oversight.engine.plan import Plan
+from oversight.engine.play import Play
+from oversight.episode import Planned, Run
+from oversight.models.interface import Model
+from oversight.question import Label, Question
+from oversight.store.log import Log
+from oversight.store.serve import serve
+
+
+@dataclass
+class Progress:
+    """How far a run has come; the engine counts, whoever likes looks."""
+
+    planned: int = 0
+    already_done: int = 0
+    retried: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    caller: Caller | None = None
+    started: float = field(default_factory=time.monotonic)
+    stopping: bool = False
+
+    @property
+    def done(self) -> int:
+        """Episodes played in this run."""
+        return sum(self.statuses.values())
+
+
+def play_plan(plan: Plan, progress: Progress | None = None, *, retry_failed: bool = True, command: str = "") -> Run:
+    """Play what of a plan has no verdict yet; failed episodes are tried again unless told otherwise.
+
+    Blocks until done, or until SIGINT or SIGTERM: then calls under way are dropped, all that is
+    committed stays, and the `Run` says `stopped`. Raises `UserError` for what the user can mend.
+    """
+    progress = progress or Progress()
+    log = Log(plan.experiment.db.resolve())
+    run = int.from_bytes(secrets.token_bytes(8), "big")
+    server = None
+    began = time.monotonic()
+    status = "crashed"
+    try:
+        _reveal(plan)
+        log.begin(run, plan.experiment.seed, command, plan.experiment.model_dump_json(), _code(), len(plan))
+        server = serve(log.writer.con, log.path)
+        progress.planned = len(plan)
+        stopped = _run_loop(_play_all(plan, log, progress, retry_failed))
+        status = "stopped" if stopped else "failed" if progress.statuses["failed"] else "finished"
+    finally:
+        if server is not None:
+            server.stop()
+        log.end(status, progress.already_done, progress.done)
+        log.close()
+    if log.writer.failed:
+        raise log.writer.failed
+    caller = progress.caller
+    return Run(
+        key=run,
+        database=str(plan.experiment.db),
+        planned=progress.planned,
+        already_done=progress.already_done,
+        played=progress.done,
+        statuses=dict(progress.statuses + log.standing),
+        calls=caller.made if caller else 0,
+        calls_from_store=caller.reused if caller else 0,
+        seconds=time.monotonic() - began,
+        stopped=status == "stopped",
+    )
+
+
+async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool) -> bool:
+    """True when it was stopped before the end."""
+    caller = progress.caller = Caller(log)
+    publish = {s.name: s.task.publish for s in plan.tasks}
+    episodes = plan.episodes()
+    def wanted() -> Iterator[Planned]:
+        for planned in episodes:
+            before = log.finished.get(planned.episode.key)
+            log.add_episode(planned.episode, planned.label, publish[planned.episode.task])
+            if before is not None and (before != "failed" or not retry_failed):
+                progress.already_done += 1
+                log.standing[before] += 1
+                continue
+            progress.retried += before is not None
+            yield planned
+
+    queue = wanted()
+
+    async def work() -> None:
+        for planned in queue:  # shared: each worker takes the next one
+            verdict = await Play(planned.episode, caller, log).run()
+            progress.statuses[verdict.status] += 1
+
+    workers = [asyncio.create_task(work()) for _ in range(min(plan.experiment.concurrency, max(1, len(plan))))]
+    _on_signals(workers, progress)
+    try:
+        done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+        return progress.stopping
+    finally:
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        if not log.writer.failed:
+            await log.durable()
+
+
+def _on_signals(workers: list[asyncio.Task[None]], progress: Progress) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return  # in a notebook the kernel owns the signals
+
+    def handle() -> None:
+        if progress.stopping:
+            os._exit(130)  # asked twice: what is committed is safe, the rest is not waited for
+        progress.stopping = True
+        for worker in workers:
+            worker.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, handle)
+
+
+def _run_loop(main: Any) -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return bool(asyncio.run(main))
+    # Called where a loop runs already (a notebook): ours gets a thread of its own.
+    result: list[bool] = []
+    problem: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            result.append(bool(asyncio.run(main)))
+        except BaseException as error:
+            problem.append(error)
+
+    thread = threading.Thread(target=target, name="oversight-run")
+    thread.start()
+    thread.join()
+    if problem:
+        raise problem[0]
+    return result[0]
+
+
+def _reveal(plan: Plan) -> None:
+    """Tell simulated players, whose accuracy is dialled, what is right. Nobody else is ever told."""
+    simulated: list[Model] = [m for m in plan.models if m.kind == "simulated"]
+    if not simulated:
+        return
+    from oversight.models.simulated import Simulated
+
+    key: list[tuple[Question, Label]] = [item for sampled in plan.tasks for item in sampled.items]
+    for model in simulated:
+        if isinstance(model, Simulated):
+            model.reveal(key)
+
+
+def _code() -> str:
+    return json.dumps({"python": sys.version.split()[0], "platform": platform.platform(), "machine": platform.machine()})

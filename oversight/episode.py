@@ -1,0 +1,162 @@
+"""Arm, Assignment, Episode: what is played, with an identity made of everything that matters to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from oversight.errors import BadProtocol
+from oversight.models.interface import Model
+from oversight.moves import Seat
+from oversight.player import Player
+from oversight.protocol import Case, Protocol
+from oversight.question import Label, Question, content_key, hex_id
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which seat argues which answer (indices in `Question.answers`) and in which order answers are shown.
+
+    `order[i]` is the index in `Question.answers` of the answer shown at place i. `argued` is the
+    answer of the one arguing seat, where a protocol has one.
+    """
+
+    order: tuple[int, ...]
+    argued: int | None = None
+
+    def shown(self, answer: int) -> int:
+        """The place at which an answer is shown."""
+        return self.order.index(answer)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of an experiment: a protocol, its parameters and its players."""
+
+    protocol: Protocol
+    params: Mapping[str, Any]
+    players: Mapping[str, Player]
+
+    @cached_property
+    def key(self) -> int:
+        players = [self.players[role.name].identity for role in self.protocol.roles]
+        return content_key("arm", self.protocol.name, dict(self.params), players)
+
+    @property
+    def judge(self) -> Player:
+        return self.players["judge"]
+
+    @property
+    def speaker(self) -> Player | None:
+        """The player of the first role that argues; None where nobody does."""
+        return next((self.players[r.name] for r in self.protocol.roles if r.argues != "none"), None)
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        return tuple({id(p.model): p.model for p in self.players.values()}.values())
+
+    @property
+    def title(self) -> str:
+        """As reports call it: the protocol with the parameters that differ from its defaults."""
+        defaults = {n: p.default for n, p in self.protocol.signature.parameters.items()}
+        return spell(self.protocol.name, {k: v for k, v in self.params.items() if defaults.get(k) != v})
+
+    def describe(self) -> str:
+        """Its players as JSON, for the store."""
+        return json.dumps(
+            {
+                role: {
+                    "model": p.model.name,
+                    "identity": p.model.identity,
+                    "template": p.template.hash,
+                    "temperature": p.sampling.temperature,
+                    "top_p": p.sampling.top_p,
+                    "max_tokens": p.sampling.max_tokens or None,
+                    "style": p.style,
+                    "elicit": p.elicit if role == "judge" else None,
+                    "words": p.words,
+                    "quote_words": p.quote_words,
+                }
+                for role, p in self.players.items()
+            },
+            sort_keys=True,
+        )
+
+
+def spell(name: str, params: Mapping[str, Any]) -> str:
+    """`name:key=value,…` as the command line writes it."""
+    if not params:
+        return name
+    return name + ":" + ",".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in params.items())
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One protocol played once. It knows no label."""
+
+    arm: Arm
+    task: str
+    question: Question
+    assignment: Assignment
+    sample: int = 0
+
+    @cached_property
+    def key(self) -> int:
+        a = self.assignment
+        return content_key("episode", self.arm.key, self.task, self.question.key, a.order, a.argued, self.sample)
+
+    @property
+    def id(self) -> str:
+        return hex_id(self.key)
+
+    @cached_property
+    def seats(self) -> tuple[Seat, ...]:
+        a = self.assignment
+        return self.arm.protocol.seats(len(a.order), None if a.argued is None else a.shown(a.argued))
+
+    @property
+    def case(self) -> Case:
+        """What its protocol is told."""
+        return Case(self.question.text, tuple(self.question.answers[i] for i in self.assignment.order), self.seats)
+
+    def role_reads(self, role: str) -> bool:
+        """Whether seats of a role read the passage. Raises `BadProtocol` for a role not seated."""
+        for r in self.arm.protocol.roles:
+            if r.name == role:
+                return r.reads
+        raise BadProtocol(f"protocol {self.arm.protocol.name!r} has no role {role!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An episode with its label: what the plan hands to the engine, which stores the label and plays the rest."""
+
+    episode: Episode
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One invocation: what was planned, what came of it. `statuses` counts final verdicts of the plan."""
+
+    key: int
+    database: str
+    planned: int
+    already_done: int
+    played: int
+    statuses: Mapping[str, int]
+    calls: int
+    calls_from_store: int
+    seconds: float
+    stopped: bool = False
+
+    @property
+    def id(self) -> str:
+        return hex_id(self.key)
+
+    @property
+    def failed(self) -> int:
+        return self.statuses.get("failed", 0)

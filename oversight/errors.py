@@ -1,0 +1,88 @@
+"""Everything that can go wrong, by whose business it is.
+
+OversightError
+ ├─ UserError            the user's input: one line that names the thing and the way out
+ │   ├─ BadQuestion      a question that cannot be asked
+ │   ├─ BadProtocol      a protocol, template or task folder that breaks its contract
+ │   └─ StoreError       a database that cannot be opened, read or written
+ └─ CallFailed           one model call did not give a usable completion; fails its episode, not the run
+     ├─ Transport        no answer came (network, server, crash); never cached, tried again on resume
+     ├─ ContextOverflow  the prompt is longer than the model takes
+     ├─ Filtered         the provider's filter withheld the answer
+     ├─ Truncated        the token limit ended the reply before its point
+     └─ Empty            the reply had nothing in it to show
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OversightError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class UserError(OversightError):
+    """Something the user can mend; the message is one line and says how."""
+
+
+class BadQuestion(UserError):
+    """A question that cannot be asked: one answer, equal answers, no passage where one is needed."""
+
+
+class BadProtocol(UserError):
+    """A protocol, template or task that breaks its contract."""
+
+
+class StoreError(UserError):
+    """A database file that cannot be opened, read or written as asked."""
+
+
+class CallFailed(OversightError):
+    """A model call that gave nothing usable. `reason` is the word stored with the verdict."""
+
+    reason = "failed"
+
+
+class Transport(CallFailed):
+    """No answer came."""
+
+    reason = "transport"
+
+
+class ContextOverflow(CallFailed):
+    """The prompt (and room for the reply) is longer than the model's context; both in tokens."""
+
+    reason = "context"
+
+    def __init__(self, model: str, needed: int, available: int) -> None:
+        super().__init__(f"{model}: the prompt and reply need {needed:,} tokens, the context has {available:,}")
+        self.needed, self.available = needed, available
+
+
+class Filtered(CallFailed):
+    """The provider's content filter withheld the answer."""
+
+    reason = "filter"
+
+
+class Truncated(CallFailed):
+    """The token limit ended the reply before its point."""
+
+    reason = "truncated"
+
+
+class Empty(CallFailed):
+    """The reply had nothing in it that may be shown."""
+
+    reason = "empty"
+
+
+def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UserError:
+    """`UserError` for a name nobody knows, with the nearest known one."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.5)
+    match = next((n for n in names if near and n.lower() == near[0]), None)
+    tail = f"; did you mean {match!r}?" if match else (f"; known: {', '.join(names)}" if names else "")
+    return UserError(f"no {kind} {name!r}{tail}{' ' + hint if hint else ''}")

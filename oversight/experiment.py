@@ -1,0 +1,169 @@
+"""Experiment: what a run is asked to do, from one YAML file, the command line or Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from oversight.errors import UserError, unknown
+from oversight.library import split_spec
+
+Order = Literal["random", "both", "fixed"]
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) or value is None else [value]
+
+
+class Named(BaseModel):
+    """A protocol or task with its parameters: `debate:rounds=1`, or `{debate: {rounds: 1}}` in YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    params: dict[str, Any] = {}
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, str):
+        name, params = split_spec(value)
+        return {"name": name, "params": params}
+    if isinstance(value, Mapping) and len(value) == 1 and "name" not in value:
+        ((name, params),) = value.items()
+        return {"name": str(name), "params": params or {}}
+    return value
+
+
+class SeatConfig(BaseModel):
+    """Who takes a seat, and how: `smollm2:style=quotes,words=60`, or the same as a mapping in YAML.
+
+    Options that are none of ours go to the model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    model: str
+    options: dict[str, Any] = {}
+    template: Path | None = None
+    style: str | None = None
+    elicit: str | None = None
+    temperature: float = Field(0.0, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(0, ge=0)
+    stop: list[str] = []
+    words: int = Field(150, ge=1)
+    quote_words: int = Field(75, ge=0)
+
+
+def _seat(value: Any) -> Any:
+    if isinstance(value, str):
+        name, options = split_spec(value)
+        value = {"model": name, **options}
+    elif isinstance(value, Mapping) and isinstance(value.get("model"), str):
+        name, options = split_spec(value["model"])
+        value = {**value, "model": name, **options}
+    if isinstance(value, Mapping):
+        own = {k: v for k, v in value.items() if k in SeatConfig.model_fields}
+        rest = {k: v for k, v in value.items() if k not in SeatConfig.model_fields}
+        return {**own, "options": {**own.get("options", {}), **rest}}
+    return value
+
+
+Seats = Annotated[list[Annotated[SeatConfig, BeforeValidator(_seat)]], BeforeValidator(_listed)]
+Names = Annotated[list[Annotated[Named, BeforeValidator(_named)]], BeforeValidator(_listed)]
+
+
+class Experiment(BaseModel):
+    """A grid: protocols × tasks × judges × speakers × assignments × answer orders × samples.
+
+    `order`: random (by seed, one order a question, the same for every arm), both (that one and its
+    reverse) or fixed (as the task gives them). `consultants` default to the debaters. `seats` gives
+    players to roles of a protocol of one's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    protocols: Names = Field(validation_alias=AliasChoices("protocols", "protocol"))
+    tasks: Names = Field(validation_alias=AliasChoices("tasks", "task"))
+    judges: Seats = Field(default_factory=list, validation_alias=AliasChoices("judges", "judge"))
+    debaters: Seats = Field(default_factory=list, validation_alias=AliasChoices("debaters", "debater"))
+    consultants: Seats = Field(default_factory=list, validation_alias=AliasChoices("consultants", "consultant"))
+    seats: dict[str, Seats] = {}
+    limit: int | None = Field(None, ge=1)
+    seed: int = 0
+    order: Order = "random"
+    samples: int = Field(1, ge=1)
+    db: Path = Path("oversight.duckdb")
+    concurrency: int = Field(1000, ge=1)
+
+    def players(self, role: str) -> list[SeatConfig]:
+        """Who may play a role: the arms of the grid. Raises `UserError` when nobody was named."""
+        named = {"judge": self.judges, "debater": self.debaters, "consultant": self.consultants or self.debaters}
+        found = named.get(role, []) if role in named else self.seats.get(role, [])
+        if not found:
+            option = f"--{role}" if role in named else f"--seat {role}="
+            raise UserError(f"no {role} was named: say {option}MODEL, e.g. {option} smollm2".replace("= smollm2", "=smollm2"))
+        return found
+
+
+def experiment_from(values: Mapping[str, Any], where: str = "the experiment") -> Experiment:
+    """Check values as an `Experiment`. Raises `UserError` naming the first wrong one."""
+    try:
+        return Experiment.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError(f"{where}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        names = list(Experiment.model_fields) + list(SeatConfig.model_fields)
+        return str(unknown("setting", str(first["loc"][-1]), names))
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    return f"{place}: {first['msg'][0].lower()}{first['msg'][1:]} (given: {first['input']!r})"
+
+
+def load_experiment(path: Path) -> dict[str, Any]:
+    """The settings of a YAML file. Raises `UserError` naming the file and the line that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: {getattr(error, 'problem', None) or 'this is not YAML'}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not an experiment: it must be a mapping with protocols, tasks, judge …")
+    try:
+        Experiment.model_validate(values)
+    except ValidationError as error:
+        missing = all(e["type"] == "missing" for e in error.errors())
+        if not missing:  # what is missing may come from the command line
+            first = next(e for e in error.errors() if e["type"] != "missing")
+            line_number = _line_of(text, first["loc"])
+            only = ValidationError.from_exception_data(error.title, [first])  # type: ignore[list-item]
+            raise UserError(f"{path}{f', line {line_number}' if line_number else ''}: {_first(only)}") from None
+    return values
+
+
+def _line_of(text: str, place: tuple[int | str, ...]) -> int | None:
+    """The line of a YAML text at which a setting stands."""
+    node = yaml.compose(text)
+    line = None
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((k, v) for k, v in node.value if k.value == part), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line

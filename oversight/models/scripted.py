@@ -1,0 +1,130 @@
+"""scripted/…: exact replies, for tests and for trying a protocol without a model.
+
+`scripted/replies.yaml` is a mapping. Its keys are seats, acts or both (`judge`, `speak`, `A speak`,
+`judge ask`; the longest that fits wins; `default` fits all); a value is a reply, or a list of them
+given by round. A reply may name `{question}`, `{answer}`, `{round}` and `{seat}`. For a verdict by
+log-probs the reply is a letter (log-prob 0, the others -10) or a mapping from letter to log-prob.
+
+`scripted/package.module:function` calls `function(request) -> str | Completion` instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from oversight.errors import Transport, UserError
+from oversight.models.interface import Completion, Model, Request
+from oversight.views import View
+
+Reply = Callable[[Request], Any]
+
+
+class Scripted(Model):
+    """Replies from a function of the request."""
+
+    kind = "scripted"
+    scores = True
+
+    def __init__(self, reply: Reply, identity: str) -> None:
+        self._reply = reply
+        self.identity = identity
+
+    async def generate(self, request: Request) -> Completion:
+        reply = self._reply(request)
+        if inspect.isawaitable(reply):
+            reply = await reply
+        if isinstance(reply, Completion):
+            return reply
+        text = str(reply)
+        prompt = sum(len(m.content.split()) for m in request.messages)
+        return Completion(text, prompt_tokens=prompt, completion_tokens=len(text.split()))
+
+    async def score(self, request: Request) -> Completion:
+        reply = self._reply(request)
+        if inspect.isawaitable(reply):
+            reply = await reply
+        if isinstance(reply, Completion):
+            return reply
+        scores = _scores(reply, request)
+        prompt = sum(len(m.content.split()) for m in request.messages)
+        return Completion(scores=scores, prompt_tokens=prompt, completion_tokens=len(scores))
+
+
+def _scores(reply: Any, request: Request) -> tuple[float, ...]:
+    view = request.view
+    answers = {a.text.strip(): a.letter for a in view.answers} if view else {}
+    letters = [answers.get(c.strip(), c.strip()) for c in request.continuations]
+    if isinstance(reply, Mapping):
+        return tuple(float(reply.get(letter, -10.0)) for letter in letters)
+    wanted = str(reply).strip()
+    wanted = answers.get(wanted, wanted)
+    return tuple(0.0 if letter == wanted else -10.0 for letter in letters)
+
+
+def open_scripted(name: str) -> Scripted:
+    """The scripted model of a file or function. Raises `UserError` where it cannot be read."""
+    if not name.endswith((".yaml", ".yml")) and ":" in name:
+        return _from_function(name)
+    path = Path(name).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8")
+        replies = yaml.safe_load(text)
+    except OSError as error:
+        raise UserError(f"scripted model: no file {name} ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise UserError(f"scripted model: {name}{f', line {mark.line + 1}' if mark else ''} is not YAML") from None
+    if not isinstance(replies, dict):
+        raise UserError(f"scripted model: {name} must map seats or acts to replies")
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return Scripted(lambda request: _from_table(replies, request, name), f"scripted:{digest}")
+
+
+def _from_table(replies: Mapping[Any, Any], request: Request, name: str) -> Any:
+    view = request.view
+    if view is None:
+        raise Transport(f"{name}: a scripted model replies to views, and this request has none")
+    for key in (f"{view.seat.name} {view.act}", f"{view.seat.role} {view.act}", view.seat.name, view.seat.role, view.act, "default"):
+        if key in replies:
+            reply = replies[key]
+            break
+    else:
+        raise Transport(f"{name} has no reply for {view.seat.name} {view.act}")
+    if isinstance(reply, list):
+        reply = reply[min(max(view.round, 1), len(reply)) - 1]
+    return _filled(reply, view) if isinstance(reply, str) else reply
+
+
+def _filled(reply: str, view: View) -> str:
+    names = {
+        "question": view.question,
+        "answer": view.answer.text if view.answer else "",
+        "round": str(view.round),
+        "seat": view.seat.title,
+    }
+    for name, value in names.items():
+        reply = reply.replace("{" + name + "}", value)
+    return reply
+
+
+def _from_function(name: str) -> Scripted:
+    module_name, _, attribute = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        function = getattr(importlib.import_module(module_name), attribute)
+        source = inspect.getsource(function)
+    except ModuleNotFoundError as error:
+        raise UserError(f"scripted model: no module {error.name!r}") from None
+    except AttributeError:
+        raise UserError(f"scripted model: module {module_name!r} has no {attribute!r}") from None
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    return Scripted(function, f"scripted:{name}:{hashlib.blake2b(source.encode(), digest_size=16).hexdigest()}")

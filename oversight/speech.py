@@ -1,0 +1,129 @@
+"""How a seat speaks: from its view to a turn, in one of the speaking styles.
+
+free     the model writes a speech
+prefill  the same, its reply begun for it with the answer it argues (for models that forget their side)
+quotes   it picks the passage's own sentences: those that make its own judgement lean furthest to the
+         answer it argues (for models that cannot argue; a best-of-n over quotes, with itself as judge)
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from oversight.errors import BadProtocol, Empty, Truncated
+from oversight.models.interface import Completion, Message, Request
+from oversight.moves import Turn
+from oversight.player import SCORING, Act, Player, delivered, prefilled
+from oversight.quotes import check_quotes, clip_quotes, split_quotes
+from oversight.text import count_words, cut_words, sentences
+from oversight.views import View
+
+STYLES = {
+    "free": "the model writes a speech",
+    "prefill": "the same, its reply begun with the answer it argues",
+    "quotes": "the passage's own sentences that most favour the answer it argues, by the model's log-probs",
+}
+QUOTES_A_SPEECH = 2
+
+_PRIVATE = re.compile(r"<\s*(think|thinking|scratchpad)\s*>(.*?)(?:<\s*/\s*\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_STRAY = re.compile(r"<\s*/\s*(?:think|thinking|scratchpad)\s*>", re.IGNORECASE)
+
+
+def speak(view: View, player: Player, params: Mapping[str, Any]) -> Act[Turn]:
+    """Play a `Speak` or `Ask` move. Raises `CallFailed` where no speech can be shown."""
+    if view.act == "speak" and player.style == "quotes":
+        return (yield from _by_quotes(view, player))
+    messages = player.template.render(view, params, words=player.words, quote_words=player.quote_words)
+    opening = ""
+    if view.act == "speak" and player.style == "prefill" and view.answer is not None:
+        opening = f'The answer is "{view.answer.text}" because'
+        messages = prefilled(messages, opening)
+    room = 2 * player.words + 200 if view.act == "speak" else 2 * min(player.words, 60)
+    completion = yield Request(messages, player.room(room), view=view)
+    return turn_from(delivered(completion, view.seat.title), view, player, opening)
+
+
+def turn_from(completion: Completion, view: View, player: Player, opening: str = "") -> Turn:
+    """A reply as a turn: private reasoning taken out, quotes checked, the limits held.
+
+    Raises `Empty` (or `Truncated`, when the token limit came first) if nothing public is left.
+    """
+    public, private = split_private(completion.text)
+    if completion.private:
+        private = f"{completion.private}\n{private}".strip()
+    public = f"{opening} {public}".strip() if opening else public
+    if not public:
+        if completion.stop == "length":
+            raise Truncated(f"{view.seat.title}: the token limit came before anything was said aloud")
+        raise Empty(f"{view.seat.title}: nothing was said aloud")
+    text, spans = split_quotes(public)
+    full = text
+    text, quotes = check_quotes(text, spans, view.passage, player.quote_words)
+    cut: Literal["words", "length"] | None = None
+    if count_words(text) > player.words:
+        end, cut = cut_words(text, player.words), "words"
+    elif completion.stop == "length":
+        end, cut = cut_words(text + " .", count_words(text)), "length"  # back to the last whole sentence
+    if cut:
+        spans = clip_quotes(quotes, end)
+        text, quotes = check_quotes(text[:end], spans, view.passage, player.quote_words)
+    return Turn(
+        kind="ask" if view.act == "ask" else "speak",
+        seat=view.seat.name,
+        round=view.round,
+        text=text,
+        private=private,
+        full=full if full != text else None,
+        cut=cut,
+        quotes=quotes,
+    )
+
+
+def split_private(text: str) -> tuple[str, str]:
+    """What is said aloud, and what stood in <thinking> tags; a tag never closed hides the rest."""
+    private = "\n".join(m.group(2).strip() for m in _PRIVATE.finditer(text))
+    public = _PRIVATE.sub("", text)
+    stray = list(_STRAY.finditer(public))
+    if stray:  # a closing tag alone: some backends swallow the opening one
+        private = f"{private}\n{public[: stray[-1].start()].strip()}".strip()
+        public = public[stray[-1].end() :]
+    return public.strip(), private.strip()
+
+
+def _by_quotes(view: View, player: Player) -> Act[Turn]:
+    if view.passage is None or view.answer is None:
+        raise BadProtocol(f"style 'quotes' needs a seat that reads a passage and argues an answer; {view.seat.title} does not")
+    if not player.model.scores:
+        raise BadProtocol(f"style 'quotes' needs log-probs, which {player.model.name} does not give; use style=free or prefill")
+    said = " ".join(line.text for line in view.turns if line.mine)
+    pool = [s for s in dict.fromkeys(sentences(view.passage)) if s not in said] or sentences(view.passage)
+    answers = sorted(a.text for a in view.answers)  # one order for all seats, so that they share these calls
+    requests = tuple(
+        Request(
+            (Message("user", f"{sentence}\n\n{view.question}"), Message("assistant", "The answer is")),
+            SCORING,
+            continuations=tuple(f" {a}" for a in answers),
+            view=view,
+        )
+        for sentence in pool
+    )
+    completions: tuple[Completion, ...] = yield requests
+    mine = answers.index(view.answer.text)
+    ranked = sorted(range(len(pool)), key=lambda i: (-_lean(completions[i], mine), i))
+    chosen: list[int] = []
+    left = player.quote_words
+    for i in ranked:
+        if count_words(pool[i]) <= left and len(chosen) < QUOTES_A_SPEECH:
+            chosen.append(i)
+            left -= count_words(pool[i])
+    quotes = " ".join(f"<quote>{pool[i]}</quote>" for i in sorted(chosen or ranked[:1]))
+    return turn_from(Completion(f"The answer is {view.answer.text}. {quotes}"), view, player)
+
+
+def _lean(completion: Completion, mine: int) -> float:
+    """Log-odds of the answer argued against the likeliest other one."""
+    scores = completion.scores or ()
+    return scores[mine] - max((s for i, s in enumerate(scores) if i != mine), default=-math.inf)

@@ -1,0 +1,114 @@
+"""Opening the database file for writing: made, checked, migrated or refused, never misread."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+
+from oversight.errors import StoreError
+
+SCHEMA = 1
+CATALOG = "oversight_db"
+# DuckDB 2 writes a format that 1.x cannot read unless told; this one opens in both.
+STORAGE = "v1.4.0"
+
+
+def _sql(name: str) -> str:
+    return resources.files("oversight.store").joinpath(name).read_text(encoding="utf-8")
+
+
+def literal(text: str | Path) -> str:
+    """A SQL string literal."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection whose default catalog is the file, made with our schema if it is not there.
+
+    Raises `StoreError`, in one line with the way out, for a file another process has open, one that
+    is not a DuckDB database or not ours, a newer schema, a folder that is missing or read-only.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise StoreError(f"no folder {folder}: make it, or name another --db")
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder: name a file with --db")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise StoreError(f"{path} cannot be written: mend its permissions or name another --db")
+    con = duckdb.connect(":memory:")
+    try:
+        con.execute("SET allow_persistent_secrets=false")
+        con.execute(f"ATTACH {literal(path)} AS {CATALOG} (STORAGE_VERSION '{STORAGE}')")
+        con.execute(f"USE {CATALOG}")
+        _prepare(con, path)
+    except duckdb.Error as error:
+        con.close()
+        raise cannot_open(path, error) from None
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    check_ours(con, path, CATALOG)
+    con.execute("BEGIN")
+    if not tables(con, CATALOG):
+        con.execute(_sql("schema.sql"))
+        con.execute("INSERT INTO meta VALUES ('schema', ?), ('made_by', ?)", [str(SCHEMA), _version()])
+    con.execute(_sql("views.sql"))
+    con.execute("COMMIT")
+
+
+def tables(con: duckdb.DuckDBPyConnection, catalog: str) -> set[str]:
+    """Names of the tables in a catalog."""
+    rows = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [catalog]).fetchall()
+    return {name for (name,) in rows}
+
+
+def check_ours(con: duckdb.DuckDBPyConnection, path: Path, catalog: str) -> None:
+    """Raise `StoreError` unless the attached file is empty or an oversight database we can read."""
+    found = tables(con, catalog)
+    if not found:
+        return
+    if "meta" not in found or "episodes" not in found:
+        raise StoreError(f"{path} is a DuckDB database but not one of oversight's: name another --db")
+    row = con.execute(f"SELECT value FROM {catalog}.meta WHERE name = 'schema'").fetchone()
+    schema = int(row[0]) if row else 0
+    if schema > SCHEMA:
+        raise StoreError(
+            f"{path} has schema {schema}, written by a newer oversight; this one knows {SCHEMA}: "
+            "upgrade with `pip install -U oversight`, or name another --db"
+        )
+    if schema < SCHEMA:
+        raise StoreError(f"{path} has schema {schema}, which this oversight no longer reads: name another --db")
+
+
+def cannot_open(path: Path, error: duckdb.Error) -> StoreError:
+    """DuckDB's error on opening, as one line that says what to do."""
+    text = str(error)
+    if "lock" in text.lower():
+        found = re.search(r"PID (\d+)", text)
+        who = f"process {found.group(1)}" if found else "another process"
+        return StoreError(f"{path} is open for writing in {who}: wait for that run to end, or name another --db")
+    if "not a valid DuckDB" in text or "not a DuckDB" in text or "magic bytes" in text.lower():
+        return StoreError(f"{path} is not a DuckDB database: name another --db")
+    if "newer" in text.lower() and "version" in text.lower():
+        return StoreError(f"{path} was written by a newer DuckDB than {duckdb.__version__}: `pip install -U duckdb`")
+    return StoreError(f"{path} cannot be opened: {first_line(text)}")
+
+
+def first_line(text: str) -> str:
+    """The first line of an error, shortened."""
+    line = text.strip().splitlines()[0] if text.strip() else "no reason given"
+    return line if len(line) <= 300 else line[:297] + "…"
+
+
+def _version() -> str:
+    from oversight import __version__
+
+    return f"oversight {__version__}, duckdb {duckdb.__version__}"

@@ -1,0 +1,305 @@
+"""The record of a run: what the engine writes down, and what it finds there when it goes on.
+
+Rows are in the column order of schema.sql. What is content-addressed (messages, passages, questions,
+models, templates, arms) is written once for the whole file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from oversight.episode import Arm, Episode
+from oversight.errors import CallFailed, StoreError
+from oversight.models.interface import Completion, Model, Request
+from oversight.moves import Quote, Turn, Verdict
+from oversight.prompts import Template
+from oversight.question import Label, content_key
+from oversight.store.database import CATALOG
+from oversight.store.writer import Writer
+from oversight.text import count_words
+
+_CALL_COLUMNS = (
+    "call, model, messages, text, private, stop_reason, scores, token_ids, logprobs, prompt_tokens, completion_tokens, "
+    "cached_tokens, cost, provider_id"
+)
+
+
+class Log:
+    """The database as the engine uses it."""
+
+    def __init__(self, path: Path) -> None:
+        self.writer = Writer(path)
+        self.path = path
+        self.run = 0
+        self._reading = self.writer.con.cursor()
+        self._reading.execute(f"USE {CATALOG}")
+        self._known = {name: self._keys(name) for name in _ONCE}
+        self._calls = self._keys("calls")
+        unused = "SELECT call FROM calls WHERE call NOT IN (SELECT call FROM uses)"
+        self._unused = {key for (key,) in self._reading.execute(unused).fetchall()}
+        self._wanted: dict[int, asyncio.Future[tuple[Any, ...]]] = {}
+        self._models: dict[int, int] = {}
+        rows = self._reading.execute("SELECT episode, status FROM verdicts WHERE final").fetchall()
+        self.finished: dict[int, str] = dict(rows)
+        """Final verdicts there were when the run began: episode key → status."""
+        self.standing: Counter[str] = Counter()
+        """Final verdicts of the plan that an earlier run had reached, by status."""
+        self._episodes = self._keys("episodes")
+        self._played = self._open_turns()
+
+    def begin(self, run: int, seed: int, command: str, config: str, code: str, planned: int) -> None:
+        """Write down that a run has begun."""
+        from oversight import __version__
+
+        self.run = run
+        row = (run, _now(), None, "running", command, config, seed, __version__, code, planned, None, None)
+        self.writer.write_now({"runs": [row]})
+
+    def end(self, status: str, already_done: int, played: int) -> None:
+        """Write down how the run ended. A run that was killed stays "running"."""
+        if self.writer.failed:
+            return
+        statement = "UPDATE runs SET ended = ?, status = ?, already_done = ?, played = ? WHERE run = ?"
+        self.writer.write_now({}, [(statement, [_now(), status, already_done, played, self.run])])
+
+    def _keys(self, table: str) -> set[int]:
+        column = _ONCE.get(table) or table[:-1]
+        return {key for (key,) in self._reading.execute(f"SELECT {column} FROM {table}").fetchall()}
+
+    def _open_turns(self) -> dict[int, dict[int, Turn]]:
+        """Turns of episodes that have no verdict yet, or a failed one: what a resumed run goes on from."""
+        unfinished = (
+            "episode NOT IN (SELECT episode FROM verdicts WHERE final AND status <> 'failed')"  # nosec: no input
+        )
+        quotes: dict[tuple[int, int], list[Quote]] = {}
+        for episode, turn, *rest in self._reading.execute(
+            'SELECT episode, turn, "start", "end", verified, passage_start, passage_end, cut FROM quotes '
+            f"WHERE {unfinished} ORDER BY episode, turn, quote"
+        ).fetchall():
+            quotes.setdefault((episode, turn), []).append(Quote(*rest))
+        turns: dict[int, dict[int, Turn]] = {}
+        for episode, turn, kind, seat, round_, text, private, full, cut, visible, to in self._reading.execute(
+            'SELECT episode, turn, kind, seat, round, text, private, "full", cut, visible_to, addressed FROM turns '
+            f"WHERE {unfinished}"
+        ).fetchall():
+            turns.setdefault(episode, {})[turn] = Turn(
+                kind, seat, round_, text, private, full, cut, tuple(quotes.get((episode, turn), ())),
+                tuple(visible) if visible is not None else None, to,
+            )  # fmt: skip
+        return turns
+
+    # calls
+
+    def has_call(self, key: int) -> bool:
+        return key in self._calls
+
+    def claim(self, key: int) -> bool:
+        """Whether a stored call has no use yet (its run was killed in between), and now has one."""
+        if key in self._unused:
+            self._unused.discard(key)
+            return True
+        return False
+
+    async def get_call(self, key: int, model: Model, messages: Sequence[int]) -> Completion:
+        """A stored completion. Asked for by many at once, they are read in one query."""
+        future = self._wanted.get(key)
+        if future is None:
+            loop = asyncio.get_running_loop()
+            if not self._wanted:
+                loop.call_soon(self._read_wanted)
+            future = self._wanted[key] = loop.create_future()
+        row = await asyncio.shield(future)
+        if row[1] != self._model(model) or list(row[2]) != list(messages):
+            raise StoreError(f"two calls in {self.path} share the key {key:016x}: please report this; use a new --db")
+        return Completion(
+            text=row[3], private=row[4], stop=row[5], scores=_tuple(row[6]), token_ids=_tuple(row[7]),
+            logprobs=_tuple(row[8]), prompt_tokens=row[9], completion_tokens=row[10], cached_tokens=row[11],
+            cost=row[12], provider_id=row[13],
+        )  # fmt: skip
+
+    def _read_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        rows = self._reading.execute(
+            f"SELECT {_CALL_COLUMNS} FROM calls WHERE call IN (SELECT unnest($1::UBIGINT[]))", [list(wanted)]
+        ).fetchall()
+        for row in rows:
+            future = wanted.pop(row[0], None)
+            if future and not future.done():
+                future.set_result(row)
+        for key, future in wanted.items():
+            future.set_exception(StoreError(f"call {key:016x} has gone from {self.path}; is something else writing to it?"))
+
+    def add_call(
+        self,
+        key: int,
+        model: Model,
+        kind: str,
+        request: Request,
+        messages: list[int],
+        sample: int,
+        completion: Completion,
+        started: datetime,
+        seconds: float,
+    ) -> None:
+        for message_key, message in zip(messages, request.messages, strict=True):
+            self._once("messages", message_key, (message_key, message.role, message.content))
+        s, c = request.sampling, completion
+        self.writer.add(
+            "calls",
+            (
+                key, self.run, self._model(model), kind, messages, list(request.continuations) or None, s.temperature, s.top_p,
+                s.max_tokens or None, list(s.stop) or None, sample, c.text, c.private, c.stop,
+                _list(c.scores), _list(c.token_ids), _list(c.logprobs), c.prompt_tokens, c.completion_tokens,
+                c.cached_tokens, c.cost, started, seconds, c.provider_id,
+            ),
+        )  # fmt: skip
+        self._calls.add(key)
+
+    def add_failure(self, key: int, model: Model, at: datetime, error: CallFailed) -> None:
+        self.writer.add("failures", (key, self.run, self._model(model), at, error.reason, str(error)))
+
+    def _model(self, model: Model) -> int:
+        key = self._models.get(id(model))
+        if key is None:
+            key = self._models[id(model)] = content_key("model", model.identity)
+            self._once("models", key, (key, model.name, model.identity, model.kind))
+        return key
+
+    def _once(self, table: str, key: int, row: Sequence[Any]) -> None:
+        known = self._known[table]
+        if key not in known:
+            known.add(key)
+            self.writer.add(table, row)
+
+    # episodes
+
+    def add_episode(self, episode: Episode, label: Label, publish: bool) -> None:
+        """Write an episode down as planned in this run, with all it refers to."""
+        q = episode.question
+        if q.key not in self._known["questions"]:
+            passage = None
+            if q.passage is not None:
+                passage = content_key("passage", q.passage)
+                self._once("passages", passage, (passage, q.passage))
+            meta = json.dumps(dict(q.meta), ensure_ascii=False, sort_keys=True, default=str)
+            self._once(
+                "questions",
+                q.key,
+                (q.key, episode.task, q.source_id, q.text, list(q.answers), passage, q.cluster, meta, publish),
+            )
+            self.writer.add("labels", (q.key, label.index))
+        self.add_arm(episode.arm)
+        self.writer.add("plans", (self.run, episode.key))
+        if episode.key not in self._episodes:
+            self._episodes.add(episode.key)
+            a = episode.assignment
+            seats = ",".join(f"{s.name}={a.order[s.answer]}" for s in episode.seats if s.answer is not None)
+            self.writer.add(
+                "episodes",
+                (episode.key, episode.arm.key, q.key, list(a.order), seats, a.argued, episode.sample, None, None),
+            )
+
+    def add_arm(self, arm: Arm) -> None:
+        if arm.key in self._known["arms"]:
+            return
+        for player in arm.players.values():
+            self._template(player.template)
+        speaker = arm.speaker.model.name if arm.speaker else None
+        params = json.dumps(dict(arm.params), sort_keys=True)
+        self._once("arms", arm.key, (arm.key, arm.protocol.name, params, arm.judge.model.name, speaker, arm.describe()))
+
+    def _template(self, template: Template) -> int:
+        key = int(template.hash, 16)
+        self._once("templates", key, (key, template.name, template.source))
+        return key
+
+    def played(self, episode: int) -> Mapping[int, Turn]:
+        """Turns an earlier run played of an episode it did not finish."""
+        return self._played.pop(episode, {})
+
+    def add_turn(self, episode: Episode, index: int, turn: Turn, role: str, uses: Sequence[tuple[int, bool]]) -> None:
+        """A turn with its quotes and the calls it used (key, paid by this run)."""
+        visible = list(turn.visible_to) if turn.visible_to is not None else None
+        prompt = int(episode.arm.players[role].template.hash, 16)
+        words = count_words(turn.text)
+        self.writer.add(
+            "turns",
+            (
+                episode.key, index, turn.kind, turn.seat, role, turn.round, turn.text, turn.private, turn.full, turn.cut,
+                words, visible, turn.to, prompt,
+            ),
+        )  # fmt: skip
+        for n, q in enumerate(turn.quotes):
+            self.writer.add(
+                "quotes",
+                (episode.key, index, n, q.start, q.end, q.verified, q.passage_start, q.passage_end, q.cut),
+            )
+        self.add_uses(episode, index, uses)
+
+    def add_uses(self, episode: Episode, index: int, uses: Sequence[tuple[int, bool]]) -> None:
+        """The calls (key, paid) that the turn or verdict at `index` came from."""
+        for n, (call, paid) in enumerate(uses):
+            self.writer.add("uses", (episode.key, index, n, call, self.run, paid))
+
+    def add_verdicts(self, episode: Episode, verdicts: Sequence[tuple[int, Verdict]]) -> None:
+        """An episode's verdicts, each with the number of turns before it; the last one is final.
+
+        Their answers are put back into the question's own order. A failed verdict of an earlier run
+        gives way.
+        """
+        if episode.key in self.finished:
+            self.writer.before("DELETE FROM verdicts WHERE episode = ?", [episode.key])
+        order = episode.assignment.order
+        judge = episode.arm.judge
+        prompt = int(judge.template.hash, 16)
+        for n, (index, v) in enumerate(verdicts, start=1):
+            probabilities = None
+            if v.probabilities is not None:
+                probabilities = [0.0] * len(order)
+                for shown, p in enumerate(v.probabilities):
+                    probabilities[order[shown]] = p
+            choice = order[v.choice] if v.choice is not None else None
+            self.writer.add(
+                "verdicts",
+                (
+                    episode.key, index, judge.model.name, prompt, v.elicitation, n == len(verdicts),
+                    v.status, v.reason, v.detail, choice, probabilities, v.raw,
+                ),
+            )  # fmt: skip
+
+    def durable(self) -> asyncio.Future[None]:
+        """Done when all that was added is committed."""
+        return asyncio.shield(self.writer.durable())
+
+    def close(self) -> None:
+        self._reading.close()
+        self.writer.close()
+
+
+_ONCE = {
+    "messages": "message",
+    "passages": "passage",
+    "questions": "question",
+    "models": "model",
+    "templates": "template",
+    "arms": "arm",
+}
+
+
+def _now() -> datetime:
+    """UTC, as the store keeps times."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def _list(values: Sequence[Any] | None) -> list[Any] | None:
+    return list(values) if values is not None else None
+
+
+def _tuple(values: Sequence[Any] | None) -> tuple[Any, ...] | None:
+    return tuple(values) if values is not None else None

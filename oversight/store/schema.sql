@@ -1,0 +1,71 @@
+-- The tables of one oversight database (schema 1). Keys are 64-bit hashes of content (UBIGINT): the same
+-- on every machine, so files can be merged and runs compared; views show them as sixteen hex digits.
+
+CREATE TABLE meta (name VARCHAR, value VARCHAR);
+
+-- One invocation of `oversight run`.
+CREATE TABLE runs (
+    run UBIGINT, started TIMESTAMP, ended TIMESTAMP,
+    status VARCHAR,            -- running, finished, failed (some episodes), stopped (Ctrl-C), crashed
+    command VARCHAR, config VARCHAR, seed BIGINT, version VARCHAR, machine VARCHAR,
+    planned BIGINT, already_done BIGINT, played BIGINT
+);
+-- Which episodes a run planned: its ledger's denominator.
+CREATE TABLE plans (run UBIGINT, episode UBIGINT);
+
+CREATE TABLE passages (passage UBIGINT, text VARCHAR);
+CREATE TABLE questions (
+    question UBIGINT, task VARCHAR, source_id VARCHAR, text VARCHAR, answers VARCHAR[],
+    passage UBIGINT, "group" VARCHAR, meta JSON, publish BOOLEAN
+);
+-- The index of the right answer in questions.answers. Nothing that plays reads this table.
+CREATE TABLE labels (question UBIGINT, label UTINYINT);
+
+CREATE TABLE models (model UBIGINT, name VARCHAR, identity VARCHAR, kind VARCHAR);
+CREATE TABLE templates (template UBIGINT, name VARCHAR, source VARCHAR);
+
+-- One arm of an experiment: a protocol with its parameters and players.
+CREATE TABLE arms (
+    arm UBIGINT, protocol VARCHAR, params JSON, judge VARCHAR, speaker VARCHAR,
+    players JSON               -- per role: model, identity, template, sampling, style, elicit, budgets
+);
+CREATE TABLE episodes (
+    episode UBIGINT, arm UBIGINT, question UBIGINT,
+    answer_order UTINYINT[],   -- answer_order[i]: index in questions.answers of the answer shown at i
+    assignment VARCHAR,        -- seat=answer index, comma-separated, e.g. A=1,B=0
+    argued UTINYINT,           -- the one answer argued, where one seat argues (consultancy); else NULL
+    sample INTEGER, parent UBIGINT, cut_at INTEGER
+);
+CREATE TABLE turns (
+    episode UBIGINT, turn INTEGER, kind VARCHAR, seat VARCHAR, role VARCHAR, round INTEGER, "text" VARCHAR,
+    private VARCHAR, "full" VARCHAR, cut VARCHAR, words INTEGER, visible_to VARCHAR[], addressed VARCHAR,
+    prompt UBIGINT             -- the template
+);
+CREATE TABLE quotes (
+    episode UBIGINT, turn INTEGER, quote INTEGER, "start" INTEGER, "end" INTEGER, verified BOOLEAN,
+    passage_start INTEGER, passage_end INTEGER, cut BOOLEAN
+);
+-- choice and probabilities are over questions.answers (not the order shown).
+-- turn: how many turns had been played. The last verdict of an episode is its final one.
+CREATE TABLE verdicts (
+    episode UBIGINT, turn INTEGER, judge VARCHAR, prompt UBIGINT, elicitation VARCHAR, final BOOLEAN,
+    status VARCHAR,            -- decided, tie, unparsable, refused, failed
+    reason VARCHAR,            -- of a failure: transport, filter, truncated, empty, context
+    detail VARCHAR, choice UTINYINT, probabilities DOUBLE[], raw VARCHAR
+);
+
+-- What was said to models and what came back. A message is stored once.
+CREATE TABLE messages (message UBIGINT, role VARCHAR, content VARCHAR);
+CREATE TABLE calls (
+    call UBIGINT, run UBIGINT,  -- the run that paid for it
+    model UBIGINT, kind VARCHAR, messages UBIGINT[], continuations VARCHAR[],
+    temperature DOUBLE, top_p DOUBLE, max_tokens INTEGER, stop VARCHAR[], sample INTEGER,
+    "text" VARCHAR, private VARCHAR, stop_reason VARCHAR, scores DOUBLE[], token_ids INTEGER[], logprobs FLOAT[],
+    prompt_tokens INTEGER, completion_tokens INTEGER, cached_tokens INTEGER, cost DOUBLE,
+    started TIMESTAMP, seconds DOUBLE, provider_id VARCHAR
+);
+-- Calls that brought nothing back. Never reused.
+CREATE TABLE failures (call UBIGINT, run UBIGINT, model UBIGINT, happened TIMESTAMP, reason VARCHAR, detail VARCHAR);
+-- Which turn used which call (for a verdict, turn is the number of turns before it); paid marks the
+-- one use for which the call was made: everything else found it in the store.
+CREATE TABLE uses (episode UBIGINT, turn INTEGER, n INTEGER, call UBIGINT, run UBIGINT, paid BOOLEAN);

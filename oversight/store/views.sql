@@ -1,0 +1,36 @@
+-- Views made for people. They hold no data and are made anew whenever a file is opened for writing.
+
+CREATE OR REPLACE VIEW spending AS
+SELECT u.episode, count(*) AS calls, count(*) FILTER (u.paid) AS paid_calls,
+       sum(c.prompt_tokens) FILTER (u.paid) AS prompt_tokens,
+       sum(c.completion_tokens) FILTER (u.paid) AS completion_tokens,
+       CASE WHEN bool_or(u.paid AND c.cost IS NULL) THEN NULL ELSE coalesce(sum(c.cost) FILTER (u.paid), 0) END AS cost,
+       sum(c.seconds) FILTER (u.paid) AS seconds
+FROM uses u JOIN calls c USING (call) GROUP BY u.episode;
+
+-- One row a final verdict. correct is NULL where the judge did not decide.
+CREATE OR REPLACE VIEW judgements AS
+SELECT lower(lpad(to_hex(e.episode), 16, '0')) AS id, a.protocol, a.params, q.task, lower(lpad(to_hex(q.question), 16, '0')) AS question,
+       q."group", a.judge, a.speaker, e.answer_order, e.assignment, e.argued, l.label,
+       e.argued = l.label AS argued_right,
+       v.status, v.reason, v.choice, v.choice = l.label AS correct, v.probabilities,
+       v.probabilities[l.label + 1] AS p_right, v.elicitation, e.sample, e.episode, a.arm
+FROM verdicts v JOIN episodes e USING (episode) JOIN arms a USING (arm)
+     JOIN questions q ON q.question = e.question JOIN labels l ON l.question = e.question
+WHERE v.final;
+
+-- One row a turn, in order.
+CREATE OR REPLACE VIEW transcripts AS
+SELECT lower(lpad(to_hex(t.episode), 16, '0')) AS id, a.protocol, q.task, t.turn, t.kind, t.seat, t.role, t.round, t."text", t.private,
+       t.cut, t.words, q.text AS question, t.episode
+FROM turns t JOIN episodes e USING (episode) JOIN arms a USING (arm) JOIN questions q ON q.question = e.question
+ORDER BY t.episode, t.turn;
+
+-- Per arm and task: the ledger, and accuracy over the verdicts that were decided.
+CREATE OR REPLACE VIEW accuracy AS
+SELECT task, protocol, params, judge, speaker, count(*) AS episodes,
+       count(*) FILTER (status = 'decided') AS decided, count(*) FILTER (status = 'tie') AS tie,
+       count(*) FILTER (status = 'unparsable') AS unparsable, count(*) FILTER (status = 'refused') AS refused,
+       count(*) FILTER (status = 'failed') AS failed, avg(correct::INTEGER) AS accuracy,
+       count(DISTINCT question) AS questions, count(DISTINCT "group") AS groups, arm
+FROM judgements GROUP BY ALL;

@@ -1,0 +1,143 @@
+"""What one seat may see: a pure function of question, assignment, answer order, turns and seat.
+
+Everything that reaches a prompt comes through here. There is no label to be had, the passage is
+there only where the seat may read it, and what other seats said comes with our marks and none of
+theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from oversight.moves import Seat, Turn
+from oversight.protocol import letter
+from oversight.question import Question
+from oversight.quotes import marked, quoted_lines
+
+Act = Literal["speak", "ask", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as shown: its letter and its text."""
+
+    letter: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A turn as another seat, or its own speaker later, may see it.
+
+    `text` carries our marks; `lines` is the same with "> " before each line, so that nothing in it
+    can pass for a header or another speaker. `mine` says that this seat said it.
+    """
+
+    title: str
+    role: str
+    kind: str
+    round: int
+    text: str
+    lines: str
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Exactly what one seat may see when it is to act. Templates are rendered from this alone.
+
+    `answer` is what the seat argues, `others` what it argues against; `notes` its own private
+    reasoning of earlier turns; `passage` is None where it may not read it. `round` counts this
+    seat's acts of this kind from 1; for a judge it is the last round played.
+    """
+
+    seat: Seat
+    act: Act
+    round: int
+    question: str
+    answers: tuple[Answer, ...]
+    turns: tuple[Line, ...] = ()
+    notes: tuple[str, ...] = ()
+    passage: str | None = None
+    answer: Answer | None = None
+    others: tuple[Answer, ...] = ()
+
+
+def view(
+    question: Question,
+    order: Sequence[int],
+    seats: Sequence[Seat],
+    turns: Sequence[Turn],
+    seat: Seat,
+    act: Act,
+    *,
+    reads: bool,
+) -> View:
+    """The view of `seat`. `order[i]` is the index in `question.answers` of the answer shown at i;
+    seats carry the assignment; `reads` says whether this seat may read the passage now."""
+    titles = {s.name: s for s in seats}
+    shown = tuple(Answer(letter(i), question.answers[j]) for i, j in enumerate(order))
+    heard: list[Line] = []
+    notes: list[str] = []
+    played = 0
+    for turn in turns:
+        mine = turn.seat == seat.name
+        if mine:
+            played += turn.kind == act
+            if turn.private:
+                notes.append(turn.private)
+        if not (mine or turn.visible_to is None or seat.name in turn.visible_to):
+            continue
+        heard.append(_line(turn, titles[turn.seat].title, titles[turn.seat].role, mine))
+    return View(
+        seat=seat,
+        act=act,
+        round=max((t.round for t in turns), default=0) if act == "judge" else played + 1,
+        question=question.text,
+        answers=shown,
+        turns=tuple(heard),
+        notes=tuple(notes),
+        passage=question.passage if reads else None,
+        answer=shown[seat.answer] if seat.answer is not None else None,
+        others=tuple(a for i, a in enumerate(shown) if i != seat.answer) if seat.answer is not None else (),
+    )
+
+
+@lru_cache(maxsize=4096)  # each turn is shown to several seats, several times
+def _line(turn: Turn, title: str, role: str, mine: bool) -> Line:
+    text = marked(turn.text, turn.quotes)
+    return Line(title, role, turn.kind, turn.round, text, quoted_lines(text), mine)
+
+
+def unhelped(view: View) -> View:
+    """The same seat without passage and turns: what calibration against the unhelped prompt uses."""
+    return View(seat=view.seat, act=view.act, round=view.round, question=view.question, answers=view.answers)
+
+
+def template_variables(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a template may name. `passage`, `answer` and `others` are undefined where the seat has none."""
+    names: dict[str, Any] = {
+        "seat": view.seat,
+        "act": view.act,
+        "round": view.round,
+        "question": view.question,
+        "answers": view.answers,
+        "turns": view.turns,
+        "notes": view.notes,
+        **{name: value for name, value in params.items() if name not in _RESERVED},
+    }
+    if view.passage is not None:
+        names["passage"] = view.passage
+    if view.answer is not None:
+        names["answer"] = view.answer
+        names["others"] = view.others
+    return names
+
+
+_RESERVED = frozenset(
+    ("seat", "act", "round", "question", "answers", "turns", "notes", "passage", "answer", "others")
+    + ("system", "user", "assistant", "words", "quote_words", "elicit")
+)
