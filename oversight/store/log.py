@@ -59,10 +59,11 @@ class Log:
 
         self.run = run
         row = (run, _now(), None, "running", command, config, seed, __version__, code, planned, None, None)
-        self.writer.write_now({"runs": [row]})
+        # Whoever was "running" is not any more, or the file would not be ours to write.
+        self.writer.write_now({"runs": [row]}, [("UPDATE runs SET status = 'killed' WHERE status = 'running'", [])])
 
     def end(self, status: str, already_done: int, played: int) -> None:
-        """Write down how the run ended. A run that was killed stays "running"."""
+        """Write down how the run ended. A killed run gets its status from the next one."""
         if self.writer.failed:
             return
         statement = "UPDATE runs SET ended = ?, status = ?, already_done = ?, played = ? WHERE run = ?"

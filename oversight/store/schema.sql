@@ -6,7 +6,7 @@ CREATE TABLE meta (name VARCHAR, value VARCHAR);
 -- One invocation of `oversight run`.
 CREATE TABLE runs (
     run UBIGINT, started TIMESTAMP, ended TIMESTAMP,
-    status VARCHAR,            -- running, finished, failed (some episodes), stopped (Ctrl-C), crashed
+    status VARCHAR,            -- running, finished, failed (some episodes), stopped (Ctrl-C), crashed, killed
     command VARCHAR, config VARCHAR, seed BIGINT, version VARCHAR, machine VARCHAR,
     planned BIGINT, already_done BIGINT, played BIGINT
 );

@@ -1,0 +1,62 @@
+"""What the tests share: a small endless task, scripted players, and a way to play and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import REPLIES, TASK
+
+from oversight.engine.plan import make_plan
+from oversight.engine.run import Progress, play_plan
+from oversight.episode import Run
+from oversight.experiment import experiment_from
+
+@pytest.fixture
+def toy(tmp_path: Path) -> str:
+    """The path of a task folder."""
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "task.py").write_text(TASK)
+    return str(folder)
+
+
+@pytest.fixture
+def replies(tmp_path: Path) -> Callable[[str], str]:
+    """Makes a scripted model of YAML text."""
+    made = 0
+
+    def make(text: str = REPLIES) -> str:
+        nonlocal made
+        made += 1
+        path = tmp_path / f"replies{made}.yaml"
+        path.write_text(text)
+        return f"scripted/{path}"
+
+    return make
+
+
+@pytest.fixture
+def play(tmp_path: Path, toy: str, replies: Callable[[str], str]) -> Callable[..., Run]:
+    """Plays an experiment (toy task, scripted players unless told otherwise) into tmp_path/db.duckdb."""
+    scripted = replies(REPLIES)
+
+    def go(*protocols: Any, progress: Progress | None = None, retry_failed: bool = True, **settings: Any) -> Run:
+        values = {
+            "protocols": list(protocols),
+            "tasks": [toy],
+            "judge": scripted,
+            "debater": scripted,
+            "limit": 4,
+            "db": tmp_path / "db.duckdb",
+            **settings,
+        }
+        plan = make_plan(experiment_from(values))
+        try:
+            return play_plan(plan, progress, retry_failed=retry_failed)
+        finally:
+            plan.close()
+
+    return go

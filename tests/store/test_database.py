@@ -1,0 +1,59 @@
+"""A database file is ours and readable, or refused in one line that says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from support import rows
+
+from oversight.errors import StoreError
+from oversight.store.database import open_for_writing
+
+
+def test_a_new_file_has_the_schema_and_opens_again(tmp_path: Path) -> None:
+    path = tmp_path / "new.duckdb"
+    open_for_writing(path).close()
+    open_for_writing(path).close()
+    assert rows(path, "SELECT value FROM meta WHERE name = 'schema'") == [("1",)]
+    assert rows(path, "SELECT count(*) FROM judgements") == [(0,)]
+
+
+def test_a_file_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "newer.duckdb"
+    con = open_for_writing(path)
+    con.execute("UPDATE meta SET value = '99' WHERE name = 'schema'")
+    con.close()
+    with pytest.raises(StoreError, match=r"schema 99, written by a newer oversight.*pip install -U oversight"):
+        open_for_writing(path)
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("my notes " * 2000)
+    with pytest.raises(StoreError, match=r"notes.txt is not a DuckDB database"):
+        open_for_writing(path)
+    assert path.read_text() == "my notes " * 2000
+
+
+def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.duckdb"
+    with duckdb.connect(str(path)) as con:
+        con.execute("CREATE TABLE sales AS SELECT 1 AS n")
+    with pytest.raises(StoreError, match="not one of oversight's"):
+        open_for_writing(path)
+    assert rows(path, "SELECT table_name FROM duckdb_tables()") == [("sales",)]
+
+
+def test_a_folder_or_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is a folder"):
+        open_for_writing(tmp_path)
+    with pytest.raises(StoreError, match="no folder"):
+        open_for_writing(tmp_path / "no" / "x.duckdb")
+
+
+def test_a_name_with_a_quote_in_it_is_only_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "it's; DROP.duckdb"
+    open_for_writing(path).close()
+    assert path.exists()
