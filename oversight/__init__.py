@@ -1,4 +1,4 @@
-"""oversight: which ways of checking a stronger model still work? Protocols of scalable oversight, played and measured.
+"""oversight: which ways of checking a stronger model still work? Protocols, played and measured.
 
 This is the whole public API. Protocol and task folders need the first group of names; `run`,
 `open_database` and `Experiment` are for driving it from Python.

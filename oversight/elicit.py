@@ -2,7 +2,7 @@
 
 hard               it is asked for a letter; the reply is parsed
 letters            probabilities from the log-probs of the answers' letters after "The answer is ("
-texts              … of the answers' texts after "The answer is"
+texts              … of the answers' texts after the question's stem, or after "The answer is"
 texts-calibrated   the same less the log-probs without turns and passage, so that what a model likes
                    to say anyway counts for nothing (Zhao et al. 2021, Holtzman et al. 2021: PMI)
 """
@@ -17,10 +17,12 @@ from typing import Any
 from oversight.errors import Truncated
 from oversight.models.interface import Completion, Request
 from oversight.moves import Verdict
-from oversight.player import SCORING, Act, Player, delivered, prefilled
+from oversight.player import LETTERED, SCORING, Act, Player, delivered, prefilled
 from oversight.views import View, unhelped
 
 Elicit = Callable[[View, Player, Mapping[str, Any]], Act[Verdict]]
+STEM = "The answer is"
+"""What an answer's text goes on from where the question has no stem of its own."""
 TIE = 1e-9
 """Probabilities closer than this are equal."""
 
@@ -52,13 +54,8 @@ def _softmax(scores: Sequence[float]) -> list[float]:
 
 def _hard(view: View, player: Player, params: Mapping[str, Any]) -> Act[Verdict]:
     letters = " or ".join(a.letter for a in view.answers)
-    messages = player.template.render(
-        view,
-        params,
-        words=player.words,
-        quote_words=player.quote_words,
-        elicit=f'Which answer is right? Reply with one line, "Answer: " and the letter {letters}.',
-    )
+    asked = f'Which answer is right? Reply with one line, "Answer: " and the letter {letters}.'
+    messages = player.prompt(view, params, asked)
     completion = yield Request(messages, player.room(64), view=view)
     if completion.stop == "refused":
         return Verdict("refused", "hard", raw=completion.text)
@@ -75,7 +72,9 @@ def parse_letter(text: str, view: View) -> int | None:
     """The index of the answer a reply names: by its last "Answer: X" line, else by a reply that is
     nothing but a letter or an answer's text. None when it names none, or two on that line."""
     letters = {a.letter.casefold(): i for i, a in enumerate(view.answers)}
-    named = re.findall(r"^\W*(?:final\s+)?answer\s*(?:is)?\W*[:=]?\W*(.+?)\W*$", text, re.IGNORECASE | re.MULTILINE)
+    named = re.findall(
+        r"^\W*(?:final\s+)?answer\s*(?:is)?\W*[:=]?\W*(.+?)\W*$", text, re.IGNORECASE | re.MULTILINE
+    )
     bare = re.sub(r"^\W+|\W+$", "", named[-1] if named else text).casefold()
     if bare in letters:
         return letters[bare]
@@ -83,7 +82,11 @@ def parse_letter(text: str, view: View) -> int | None:
     if bare in texts:
         return texts[bare]
     head = re.match(r"\(?([a-z]{1,2})\)?\s*[.:)\-–—]\s*(.*)$", bare, re.DOTALL)
-    if head and head.group(1) in letters and texts.get(head.group(2).strip(), letters[head.group(1)]) == letters[head.group(1)]:
+    if (
+        head
+        and head.group(1) in letters
+        and texts.get(head.group(2).strip(), letters[head.group(1)]) == letters[head.group(1)]
+    ):
         rest = {m.casefold() for m in re.findall(r"\b([A-Z])\b", text)}
         if not (rest & set(letters)) - {head.group(1)}:
             return letters[head.group(1)]
@@ -107,13 +110,14 @@ def _texts_calibrated(view: View, player: Player, params: Mapping[str, Any]) -> 
 
 
 def _by_text(view: View, player: Player, params: Mapping[str, Any]) -> Request:
-    return _scored(view, player, params, "The answer is", tuple(f" {a.text}" for a in view.answers))
+    return _scored(view, player, params, view.stem or STEM, tuple(f" {a.text}" for a in view.answers))
 
 
-def _scored(view: View, player: Player, params: Mapping[str, Any], opening: str, continuations: tuple[str, ...]) -> Request:
-    messages = player.template.render(
-        view, params, words=player.words, quote_words=player.quote_words, elicit="Which answer is right?"
-    )
+def _scored(
+    view: View, player: Player, params: Mapping[str, Any], opening: str, continuations: tuple[str, ...]
+) -> Request:
+    asked = "Which answer is right?" if player.elicit in LETTERED else ""
+    messages = player.prompt(view, params, asked)
     return Request(prefilled(messages, opening), SCORING, continuations, view=view)
 
 

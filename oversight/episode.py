@@ -90,7 +90,11 @@ def spell(name: str, params: Mapping[str, Any]) -> str:
     """`name:key=value,…` as the command line writes it."""
     if not params:
         return name
-    return name + ":" + ",".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in params.items())
+    return (
+        name
+        + ":"
+        + ",".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in params.items())
+    )
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,9 @@ class Episode:
     @cached_property
     def key(self) -> int:
         a = self.assignment
-        return content_key("episode", self.arm.key, self.task, self.question.key, a.order, a.argued, self.sample)
+        return content_key(
+            "episode", self.arm.key, self.task, self.question.key, a.order, a.argued, self.sample
+        )
 
     @property
     def id(self) -> str:
@@ -120,7 +126,9 @@ class Episode:
     @property
     def case(self) -> Case:
         """What its protocol is told."""
-        return Case(self.question.text, tuple(self.question.answers[i] for i in self.assignment.order), self.seats)
+        return Case(
+            self.question.text, tuple(self.question.answers[i] for i in self.assignment.order), self.seats
+        )
 
     def role_reads(self, role: str) -> bool:
         """Whether seats of a role read the passage. Raises `BadProtocol` for a role not seated."""

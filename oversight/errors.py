@@ -57,7 +57,9 @@ class ContextOverflow(CallFailed):
     reason = "context"
 
     def __init__(self, model: str, needed: int, available: int) -> None:
-        super().__init__(f"{model}: the prompt and reply need {needed:,} tokens, the context has {available:,}")
+        super().__init__(
+            f"{model}: the prompt and reply need {needed:,} tokens, the context has {available:,}"
+        )
         self.needed, self.available = needed, available
 
 

@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from oversight.errors import UserError, unknown
-from oversight.library import split_spec
+from oversight.library import split_spec, value_of
 
 Order = Literal["random", "both", "fixed"]
 
@@ -67,7 +75,8 @@ def _seat(value: Any) -> Any:
     if isinstance(value, Mapping):
         own = {k: v for k, v in value.items() if k in SeatConfig.model_fields}
         rest = {k: v for k, v in value.items() if k not in SeatConfig.model_fields}
-        return {**own, "options": {**own.get("options", {}), **rest}}
+        typed = {k: value_of(v) if isinstance(v, str) else v for k, v in rest.items()}
+        return {**own, "options": {**own.get("options", {}), **typed}}
     return value
 
 
@@ -89,7 +98,9 @@ class Experiment(BaseModel):
     tasks: Names = Field(validation_alias=AliasChoices("tasks", "task"))
     judges: Seats = Field(default_factory=list, validation_alias=AliasChoices("judges", "judge"))
     debaters: Seats = Field(default_factory=list, validation_alias=AliasChoices("debaters", "debater"))
-    consultants: Seats = Field(default_factory=list, validation_alias=AliasChoices("consultants", "consultant"))
+    consultants: Seats = Field(
+        default_factory=list, validation_alias=AliasChoices("consultants", "consultant")
+    )
     seats: dict[str, Seats] = {}
     limit: int | None = Field(None, ge=1)
     seed: int = 0
@@ -98,13 +109,27 @@ class Experiment(BaseModel):
     db: Path = Path("oversight.duckdb")
     concurrency: int = Field(1000, ge=1)
 
+    @field_validator("seats")
+    @classmethod
+    def _own_roles(cls, seats: dict[str, Any]) -> dict[str, Any]:
+        for role in ("judge", "debater", "consultant"):
+            if role in seats:
+                raise ValueError(
+                    f"{role} has a setting of its own: write {role}: … instead of seats: {role}: …"
+                )
+        return seats
+
     def players(self, role: str) -> list[SeatConfig]:
         """Who may play a role: the arms of the grid. Raises `UserError` when nobody was named."""
-        named = {"judge": self.judges, "debater": self.debaters, "consultant": self.consultants or self.debaters}
+        named = {
+            "judge": self.judges,
+            "debater": self.debaters,
+            "consultant": self.consultants or self.debaters,
+        }
         found = named.get(role, []) if role in named else self.seats.get(role, [])
         if not found:
-            option = f"--{role}" if role in named else f"--seat {role}="
-            raise UserError(f"no {role} was named: say {option}MODEL, e.g. {option} smollm2".replace("= smollm2", "=smollm2"))
+            option = f"--{role} " if role in named else f"--seat {role}="
+            raise UserError(f"no {role} was named: say {option}MODEL, e.g. {option}smollm2")
         return found
 
 
@@ -149,7 +174,9 @@ def load_experiment(path: Path) -> dict[str, Any]:
             first = next(e for e in error.errors() if e["type"] != "missing")
             line_number = _line_of(text, first["loc"])
             only = ValidationError.from_exception_data(error.title, [first])  # type: ignore[list-item]
-            raise UserError(f"{path}{f', line {line_number}' if line_number else ''}: {_first(only)}") from None
+            raise UserError(
+                f"{path}{f', line {line_number}' if line_number else ''}: {_first(only)}"
+            ) from None
     return values
 
 

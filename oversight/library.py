@@ -12,11 +12,11 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -53,7 +53,8 @@ def split_spec(spec: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """A value as YAML reads it: 3 is a number, true a truth value, and anything else a text."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
@@ -71,10 +72,12 @@ class Param:
 
     @property
     def type_name(self) -> str:
-        choices = getattr(self.type, "__args__", None)
-        if choices and getattr(self.type, "__origin__", None) is not tuple and all(isinstance(c, str | int) for c in choices):
+        choices = get_args(self.type) if get_origin(self.type) is Literal else ()
+        if choices:
             return "|".join(str(c) for c in choices)
-        return getattr(self.type, "__name__", None) if isinstance(self.type, type) else str(self.type).replace("typing.", "")  # type: ignore[return-value]
+        if isinstance(self.type, type):
+            return self.type.__name__
+        return str(self.type).replace("typing.", "")
 
 
 def params_of(thing: Protocol | Task) -> dict[str, Param]:
@@ -96,9 +99,9 @@ def read_params(thing: Protocol | Task, given: Mapping[str, Any], kind: str) -> 
     known = params_of(thing)
     for name in given:
         if name not in known:
-            raise unknown(f"parameter of {kind} {thing.name!r}", name, known) if known else UserError(
-                f"{kind} {thing.name!r} takes no parameters; {name!r} was given"
-            )
+            if not known:
+                raise UserError(f"{kind} {thing.name!r} takes no parameters; {name!r} was given")
+            raise unknown("parameter", name, known, f"(of {kind} {thing.name!r})")
     values: dict[str, Any] = {}
     for name, param in known.items():
         if name in given:
@@ -112,7 +115,7 @@ def read_params(thing: Protocol | Task, given: Mapping[str, Any], kind: str) -> 
 
 def _typed(value: Any, param: Param, where: str) -> Any:
     adapter: TypeAdapter[Any] = TypeAdapter(param.type, config=ConfigDict(strict=False))
-    attempts = [_value(value), value, value.split("+")] if isinstance(value, str) else [value]
+    attempts = [value_of(value), value, value.split("+")] if isinstance(value, str) else [value]
     for attempt in attempts:
         try:
             typed = adapter.validate_python(attempt)
@@ -163,7 +166,9 @@ def _find(name: str, kind: str, wanted: type[Thing]) -> Thing:
     path = Path(name).expanduser()
     if "/" in name or "\\" in name or path.is_dir():
         if not path.is_dir():
-            raise UserError(f"no folder {name} (a {kind[:-1]} by path is a folder with a {kind[:-1]}.py in it)")
+            raise UserError(
+                f"no folder {name} (a {kind[:-1]} by path is a folder with a {kind[:-1]}.py in it)"
+            )
         if not (path / f"{kind[:-1]}.py").is_file():
             raise UserError(f"folder {name} has no {kind[:-1]}.py")
         return _from_folder(path.resolve(), kind, wanted)
@@ -182,11 +187,13 @@ def _from_folder(folder: Path, kind: str, wanted: type[Thing]) -> Thing:
     return thing
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load(folder: Path, stem: str) -> ModuleType:
     """The module of a folder, as a package of its own so that its files can import each other."""
     name = f"_oversight_{stem}_{folder.name}_{hex_id(content_key(str(folder)))}"
-    spec = importlib.util.spec_from_file_location(name, folder / f"{stem}.py", submodule_search_locations=[str(folder)])
+    spec = importlib.util.spec_from_file_location(
+        name, folder / f"{stem}.py", submodule_search_locations=[str(folder)]
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -221,5 +228,3 @@ def all_of(kind: str) -> Iterator[Protocol | Task]:
     """Every protocol or task that has a name, in order."""
     for name in names(kind):
         yield find_protocol(name) if kind == "protocols" else find_task(name)
-
-

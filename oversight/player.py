@@ -6,13 +6,14 @@ side) and is sent the `Completion` (or the tuple). The engine makes the calls.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from oversight.errors import Empty, Filtered
 from oversight.models.interface import Completion, Message, Model, Request, Sampling
 from oversight.prompts import Template
+from oversight.views import View
 
 T = TypeVar("T")
 Act = Generator[Request | tuple[Request, ...], Any, T]
@@ -20,6 +21,10 @@ Act = Generator[Request | tuple[Request, ...], Any, T]
 
 SCORING = Sampling(max_tokens=0)
 """For log-probs: a forward pass draws nothing, so how replies are sampled is no part of such a call."""
+
+
+LETTERED = ("hard", "letters")
+"""Elicitations for which the answers are listed by letter; the others read texts, which a list only blurs."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Player:
     role: str
     model: Model
     template: Template
-    sampling: Sampling = Sampling(max_tokens=0)
+    sampling: Sampling = SCORING
     style: str = "free"
     elicit: str = "hard"
     words: int = 150
@@ -46,7 +51,27 @@ class Player:
         s = self.sampling
         drawn = (s.temperature, s.top_p, s.max_tokens, list(s.stop))
         acts = (self.elicit,) if self.role == "judge" else ()
-        return (self.role, self.model.identity, self.template.hash, drawn, self.style, self.words, self.quote_words, *acts)
+        return (
+            self.role,
+            self.model.identity,
+            self.template.hash,
+            drawn,
+            self.style,
+            self.words,
+            self.quote_words,
+            *acts,
+        )
+
+    def prompt(self, view: View, params: Mapping[str, Any], elicit: str = "") -> tuple[Message, ...]:
+        """The messages that put a view to this player's model; `elicit` is how a verdict is asked for."""
+        return self.template.render(
+            view,
+            params,
+            words=self.words,
+            quote_words=self.quote_words,
+            lettered=self.elicit in LETTERED,
+            elicit=elicit,
+        )
 
     def room(self, tokens: int) -> Sampling:
         """Its sampling, with `tokens` for the reply unless the user set a number."""
@@ -60,7 +85,9 @@ def delivered(completion: Completion, who: str) -> Completion:
     Raises `Filtered` where it or the model declined, `Empty` where nothing came.
     """
     if completion.stop in ("filter", "refused"):
-        raise Filtered(f"{who}: the reply was {'withheld by a filter' if completion.stop == 'filter' else 'refused'}")
+        raise Filtered(
+            f"{who}: the reply was {'withheld by a filter' if completion.stop == 'filter' else 'refused'}"
+        )
     if not completion.text.strip() and not completion.scores:
         raise Empty(f"{who}: the reply was empty")
     return completion

@@ -9,7 +9,8 @@ A template is a list of messages:
 
 Messages are taken as the calls are made, never found in the rendered text, so nothing a model wrote
 can begin one. What a template may name: `View`'s fields, the protocol's parameters, `words` and
-`quote_words` (the seat's budgets) and, for a judge, `elicit` (how the verdict is asked for).
+`quote_words` (the seat's budgets), `lettered` (whether the answers are to be listed by letter) and
+`elicit` (how a judge is asked for its verdict; empty where it is read without asking).
 """
 
 from __future__ import annotations
@@ -21,16 +22,49 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from oversight.errors import BadProtocol, UserError
 from oversight.models.interface import Message, Role
 from oversight.question import content_key, hex_id
 from oversight.views import View, template_variables
 
+
+def _printed(value: Any) -> Any:
+    """Only texts and numbers are put into a prompt: what else prints may differ from run to run."""
+    if isinstance(value, str | int | float | jinja2.Undefined):
+        return value
+    raise TypeError(f"it prints a {type(value).__name__}, not a text or number; name a part of it")
+
+
 _environment = ImmutableSandboxedEnvironment(
-    undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False
+    undefined=jinja2.StrictUndefined,
+    finalize=_printed,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=False,
 )
+for _name in ("lipsum", "cycler", "joiner"):
+    del _environment.globals[_name]
+del _environment.filters["random"]  # the same view makes the same prompt
+
+_BROKEN = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+    MemoryError,
+)
+"""What a template that is wrong can raise."""
+
+
+def _line(error: BaseException) -> str:
+    """An error as one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -62,12 +96,14 @@ class Template:
             rest = self.compiled.render(names)
         except jinja2.UndefinedError as error:
             raise BadProtocol(
-                f"template {self.name}: {error.message}; {view.seat.title} has: {', '.join(sorted(names))}"
+                f"template {self.name}: {_line(error)}; {view.seat.title} has: {', '.join(sorted(names))}"
             ) from None
         except SecurityError as error:
-            raise BadProtocol(f"template {self.name} reaches for what is closed to it: {error}") from None
-        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise BadProtocol(f"template {self.name}: {error}") from None
+            raise BadProtocol(
+                f"template {self.name} reaches for what is closed to it: {_line(error)}"
+            ) from None
+        except _BROKEN as error:
+            raise BadProtocol(f"template {self.name}: {_line(error)}") from None
         if rest.strip():
             raise BadProtocol(
                 f"template {self.name} has text outside a message: {rest.strip()[:60]!r}; "
@@ -95,5 +131,7 @@ def template_from(source: str, name: str) -> Template:
     try:
         compiled = _environment.from_string(source)
     except jinja2.TemplateSyntaxError as error:
-        raise BadProtocol(f"template {name}, line {error.lineno}: {error.message}") from None
+        raise BadProtocol(f"template {name}, line {error.lineno}: {_line(error)}") from None
+    except (*_BROKEN, SyntaxError) as error:  # Python's own limits, on what jinja made of it
+        raise BadProtocol(f"template {name}: {_line(error)}") from None
     return Template(name, source, hex_id(content_key("template", source)), compiled)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from oversight.errors import BadProtocol
 from oversight.moves import ROLES, Role, Script, Seat
 
@@ -113,5 +112,3 @@ def letter(index: int) -> str:
         index, rest = divmod(index - 1, 26)
         name = chr(65 + rest) + name
     return name
-
-

@@ -29,7 +29,9 @@ class Question:
     """A question with two or more answers, in an order that says nothing about which is right.
 
     `passage` is the text that an asymmetry hides from the judge. `group` names the passage or
-    family that statistics cluster on (default: the question itself). `meta` is for people and SQL;
+    family that statistics cluster on (default: the question itself). `stem`, where there is one, is
+    how a sentence begins that the right answer completes ("Ada was born in"): judges read by the
+    log-probs of the answers' texts go on from it, instead of from "The answer is". `meta` is for people and SQL;
     no player ever sees it.
 
     Raises `BadQuestion` for an empty text, fewer than two answers, empty or equal answers.
@@ -39,6 +41,7 @@ class Question:
     answers: tuple[str, ...]
     passage: str | None = None
     group: str = ""
+    stem: str = ""
     source_id: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
@@ -62,7 +65,7 @@ class Question:
     @cached_property
     def key(self) -> int:
         """Content key over what a player could be shown and the source's own id."""
-        return content_key("question", self.text, self.answers, self.passage, self.source_id)
+        return content_key("question", self.text, self.answers, self.passage, self.stem, self.source_id)
 
     @property
     def id(self) -> str:

@@ -18,7 +18,7 @@ from oversight.text import count_words, fold, lines
 
 VERIFIED, UNVERIFIED, OPEN, CLOSE = "verified", "not in the passage", "⟦", "⟧"
 
-_TAG = re.compile(r"<\s*(/?)\s*quote\s*/?\s*>", re.IGNORECASE)
+_TAG = re.compile(r"<\s*+(/?)\s*+quote\s*+/?\s*+>", re.IGNORECASE)
 _TYPOGRAPHIC = str.maketrans(
     {
         "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "″": '"',
@@ -26,12 +26,31 @@ _TYPOGRAPHIC = str.maketrans(
         "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-",
     }
 )  # fmt: skip
-_OUR_BRACKETS = str.maketrans({c: "[" for c in "⟦〚⦗【〖⟬⦋"} | {c: "]" for c in "⟧〛⦘】〗⟭⦌"})
-_OPENERS, _CLOSERS = r"\[({<«‹⟨〈《「『❲", r"\])}>»›⟩〉》」』❳"
-_FORGED = re.compile(
-    rf"[{_OPENERS}][\s/*_~|:.\-]*(?:(?:un|not|non)?[\s_\-]*v[\s_.\-]*e[\s_.\-]*r[\s_.\-]*i[\s_.\-]*f[\s_.\-]*i[\s_.\-]*e[\s_.\-]*d"
-    rf"|[vu][\s_\-]*quote|/?\s*quote|not\s+in\s+the\s+passage)"
+_ORDINARY = str.maketrans("“”‘’‐‑‒–—―−…", "\"\"''-------.")  # what makes most texts not quite ASCII
+_OUR_BRACKETS = str.maketrans(
+    dict.fromkeys("⟦〚⦗【〖⟬⦋⦍⦏⁅⹕⹗〘〔❲﹝［⦃⦇︗︻︹﹇⎡⎢⎣", "[")
+    | dict.fromkeys("⟧〛⦘】〗⟭⦌⦎⦐⁆⹖⹘〙〕❳﹞］⦄⦈︘︼︺﹈⎤⎥⎦", "]")
 )
+
+
+def _spaced(word: str) -> str:
+    """A pattern for a word with anything unseen or slight between its letters, and digits for some."""
+    alike = {"e": "[e3]", "i": "[i1l!|]", "o": "[o0]", "s": "[s5$]", "a": "[a4@]", "t": "[t7]"}
+    return r"[\s\x00-\x1f\x7f_.\-]*+".join(alike.get(c, c) for c in word)
+
+
+_OPENER = (
+    r"(?:[\[({<]|&(?:#\d{1,7}|#x[0-9a-f]{1,6}|\w{2,31});)"  # or an entity, which a judge may read as one
+)
+_MARKS = "|".join(
+    (
+        rf"(?:un|not|non)?[\s_\-]{{0,4}}{_spaced('verified')}",
+        rf"[vu]?[\s_\-]{{0,4}}{_spaced('quote')}",
+        r"\s+".join(map(_spaced, UNVERIFIED.split())),
+    )
+)
+_FORGED = re.compile(rf"{_OPENER}[\W_]{{0,12}}?(?:{_MARKS})")
+"""On folded text, where every bracket that opens is a plain one."""
 
 
 def split_quotes(text: str) -> tuple[str, list[tuple[int, int]]]:
@@ -63,7 +82,9 @@ def split_quotes(text: str) -> tuple[str, list[tuple[int, int]]]:
     return "".join(out), [s for s in spans if s[1] > s[0]]
 
 
-def check_quotes(text: str, spans: Sequence[tuple[int, int]], passage: str | None, budget: int) -> tuple[str, tuple[Quote, ...]]:
+def check_quotes(
+    text: str, spans: Sequence[tuple[int, int]], passage: str | None, budget: int
+) -> tuple[str, tuple[Quote, ...]]:
     """Hold the quotes of a speech to a budget of words, then check each against the passage.
 
     The budget is spent in order: the quote that breaks it is cut to what is left (and ends in "…"),
@@ -130,19 +151,29 @@ def find_in_passage(said: str, passage: str) -> tuple[int, int] | None:
         inside_left = at > 0 and hay[at - 1].isalnum() and needle[0].isalnum()
         inside_right = end < len(hay) and hay[end].isalnum() and needle[-1].isalnum()
         if not inside_left and not inside_right:
-            return offsets[at], offsets[end - 1] + 1
+            stop = offsets[end - 1] + 1
+            while stop < len(passage) and unicodedata.combining(passage[stop]):
+                stop += 1  # the accents of its last letter
+            return offsets[at], stop
         at = hay.find(needle, at + 1)
     return None
 
 
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
 def _squash(text: str) -> tuple[str, tuple[int, ...]]:
-    """Typography and white space made one, with each character's offset in `text`."""
+    """Typography, white space and accents made one way, with each character's offset in `text`."""
     out: list[str] = []
     at: list[int] = []
     for i, char in enumerate(text):
         if char.isascii():
             piece = " " if char.isspace() else char
         elif unicodedata.category(char) == "Cf":
+            continue
+        elif out and unicodedata.combining(char) and len(one := _composed(out[-1] + char)) == 1:
+            out[-1] = one
             continue
         else:
             piece = unicodedata.normalize("NFKC", char.translate(_TYPOGRAPHIC)).translate(_TYPOGRAPHIC)
@@ -165,17 +196,19 @@ def defuse(text: str) -> str:
     invisible characters between its letters loses its bracket to "·".
     """
     text = text.translate(_OUR_BRACKETS)
-    if text.isascii():
-        folded, offsets = text.lower(), None
-    else:
-        folded, offsets = fold(text)
-    hits = [m.start() for m in _FORGED.finditer(folded)]
-    if not hits:
-        return text
-    chars = list(text)
-    for hit in hits:
-        chars[offsets[hit] if offsets is not None else hit] = "·"
-    return defuse("".join(chars))
+    while True:
+        plain = text.translate(_ORDINARY)
+        if plain.isascii():
+            folded, offsets = plain.lower(), None
+        else:
+            folded, offsets = fold(text)
+        hits = [m.start() for m in _FORGED.finditer(folded)]
+        if not hits:
+            return text
+        chars = list(text)
+        for hit in hits:
+            chars[offsets[hit] if offsets is not None else hit] = "·"
+        text = "".join(chars)
 
 
 def marked(text: str, quotes: Sequence[Quote]) -> str:
@@ -185,7 +218,10 @@ def marked(text: str, quotes: Sequence[Quote]) -> str:
     for quote in quotes:
         out.append(defuse(text[at : quote.start]))
         mark = VERIFIED if quote.verified else UNVERIFIED
-        said = defuse(text[quote.start : quote.end]).strip().strip('"“”')
+        said = text[quote.start : quote.end]
+        if quote.verified:
+            said = _squash(said)[0]  # what was found, without what may hide between its letters
+        said = defuse(said).strip().strip('"“”')
         out.append(f'{OPEN}{mark}: "{said}"{CLOSE}')
         at = quote.end
     out.append(defuse(text[at:]))
@@ -195,5 +231,3 @@ def marked(text: str, quotes: Sequence[Quote]) -> str:
 def quoted_lines(text: str) -> str:
     """The text with every line begun by "> ", so that no line of it can pass for ours."""
     return "\n".join(f"> {line}".rstrip() for line in lines(text))
-
-

@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
+from oversight.elicit import STEM
 from oversight.errors import BadProtocol, Empty, Truncated
 from oversight.models.interface import Completion, Message, Request
 from oversight.moves import Turn
@@ -28,7 +30,9 @@ STYLES = {
 }
 QUOTES_A_SPEECH = 2
 
-_PRIVATE = re.compile(r"<\s*(think|thinking|scratchpad)\s*>(.*?)(?:<\s*/\s*\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_PRIVATE = re.compile(
+    r"<\s*(think|thinking|scratchpad)\s*>(.*?)(?:<\s*/\s*\1\s*>|\Z)", re.IGNORECASE | re.DOTALL
+)
 _STRAY = re.compile(r"<\s*/\s*(?:think|thinking|scratchpad)\s*>", re.IGNORECASE)
 
 
@@ -36,7 +40,7 @@ def speak(view: View, player: Player, params: Mapping[str, Any]) -> Act[Turn]:
     """Play a `Speak` or `Ask` move. Raises `CallFailed` where no speech can be shown."""
     if view.act == "speak" and player.style == "quotes":
         return (yield from _by_quotes(view, player))
-    messages = player.template.render(view, params, words=player.words, quote_words=player.quote_words)
+    messages = player.prompt(view, params)
     opening = ""
     if view.act == "speak" and player.style == "prefill" and view.answer is not None:
         opening = f'The answer is "{view.answer.text}" because'
@@ -69,7 +73,9 @@ def turn_from(completion: Completion, view: View, player: Player, opening: str =
         end, cut = cut_words(text + " .", count_words(text)), "length"  # back to the last whole sentence
     if cut:
         spans = clip_quotes(quotes, end)
+        whole = {q.start: q for q in quotes}
         text, quotes = check_quotes(text[:end], spans, view.passage, player.quote_words)
+        quotes = tuple(replace(q, cut=whole[q.start].cut or q.end < whole[q.start].end) for q in quotes)
     return Turn(
         kind="ask" if view.act == "ask" else "speak",
         seat=view.seat.name,
@@ -95,15 +101,24 @@ def split_private(text: str) -> tuple[str, str]:
 
 def _by_quotes(view: View, player: Player) -> Act[Turn]:
     if view.passage is None or view.answer is None:
-        raise BadProtocol(f"style 'quotes' needs a seat that reads a passage and argues an answer; {view.seat.title} does not")
+        raise BadProtocol(
+            "style 'quotes' needs a seat that reads a passage and argues an answer; "
+            f"{view.seat.title} does not"
+        )
     if not player.model.scores:
-        raise BadProtocol(f"style 'quotes' needs log-probs, which {player.model.name} does not give; use style=free or prefill")
+        raise BadProtocol(
+            f"style 'quotes' needs log-probs, which {player.model.name} does not give; "
+            "use style=free or prefill"
+        )
     said = " ".join(line.text for line in view.turns if line.mine)
     pool = [s for s in dict.fromkeys(sentences(view.passage)) if s not in said] or sentences(view.passage)
     answers = sorted(a.text for a in view.answers)  # one order for all seats, so that they share these calls
     requests = tuple(
         Request(
-            (Message("user", f"{sentence}\n\n{view.question}"), Message("assistant", "The answer is")),
+            (
+                Message("user", f"Question: {view.question}\n\n{sentence}"),
+                Message("assistant", view.stem or STEM),
+            ),
             SCORING,
             continuations=tuple(f" {a}" for a in answers),
             view=view,

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-
 from oversight.question import Label, Question
 
 Items = Iterator[tuple[Question, Label]]
@@ -59,5 +58,3 @@ def task(
         )
 
     return wrap
-
-

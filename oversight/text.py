@@ -18,7 +18,9 @@ def count_words(text: str) -> int:
 
 def sentence_ends(text: str) -> list[int]:
     """Offsets just after each sentence; common abbreviations and initials do not end one."""
-    return [m.end() for m in _SENTENCE_END.finditer(text) if not _ABBREVIATION.search(text[: m.start() + 1][-8:])]
+    return [
+        m.end() for m in _SENTENCE_END.finditer(text) if not _ABBREVIATION.search(text[: m.start() + 1][-8:])
+    ]
 
 
 def sentences(text: str) -> list[str]:
@@ -57,8 +59,9 @@ def cut_words(text: str, limit: int) -> int:
 
 
 def fold(text: str) -> tuple[str, list[int]]:
-    """`text` with compatibility forms, case, accents and invisible characters taken out, and for each
-    character left its offset in `text`. For finding what only pretends to be something else."""
+    """`text` with compatibility forms, case, accents and invisible characters taken out, brackets that
+    open made "[", and for each character left its offset in `text`. For finding what only pretends to be
+    something else."""
     out: list[str] = []
     at: list[int] = []
     for i, char in enumerate(text):
@@ -66,18 +69,44 @@ def fold(text: str) -> tuple[str, list[int]]:
             out.append(char.lower())
             at.append(i)
             continue
-        if unicodedata.category(char) in ("Cf", "Mn", "Me", "Cc"):
+        if char in _BLANK or unicodedata.category(char) in _UNSEEN:
             continue
         for c in unicodedata.normalize("NFKD", char).casefold():
-            if unicodedata.category(c) not in ("Cf", "Mn", "Me"):
-                out.append(_LOOKALIKE.get(c, c))
+            category = unicodedata.category(c)
+            if category not in _UNSEEN and c not in _BLANK:
+                opens = category in ("Ps", "Pi") and not c.isascii() and c not in "“„‟‘‚‛"
+                out.append("[" if opens else _LOOKALIKE.get(c, c))
                 at.append(i)
     return "".join(out), at
 
 
-# Letters of other scripts that are drawn like the Latin letters of our marks.
+_UNSEEN = frozenset(("Cf", "Mn", "Me", "Cc", "Co", "Cn", "Cs"))
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # letters and symbols that draw nothing
+
+
+# What is drawn like the letters of our marks, or like a bracket that opens.
 _LOOKALIKE = {
-    "а": "a", "е": "e", "і": "i", "о": "o", "ѕ": "s", "υ": "u", "ν": "v", "р": "p", "с": "c", "ԁ": "d",
-    "һ": "h", "ӏ": "l", "ꓲ": "i", "г": "r", "ɡ": "g", "ɩ": "i", "ʋ": "v", "ѵ": "v", "ɪ": "i", "ꜰ": "f",
-    "ᴠ": "v", "ᴇ": "e", "ʀ": "r", "ᴅ": "d", "ı": "i", "ι": "i", "ε": "e", "ԍ": "g", "ք": "f", "ϝ": "f",
-}  # fmt: skip
+    alike: latin
+    for latin, many in {
+        "[": "⎧⎨⎰‖‹≪⋘⎱",
+        "a": "аα",
+        "c": "с",
+        "d": "ԁᴅᎠꭰⅾɖđժꓒꓓ",
+        "e": "еᴇεᎬꭼєҽəɛ℮ⲉꓰ",
+        "f": "ꜰքϝƒғꓝ",
+        "g": "ɡԍ",
+        "h": "һ",
+        "i": "іꓲɩɪıιᎥוⵏǀ",
+        "l": "ӏⅼ",
+        "n": "ո",
+        "o": "оοᴏ",
+        "p": "р",
+        "q": "գԛꞯ",
+        "r": "гʀᎡꭱɾɼʳᚱꓣ",
+        "s": "ѕƨ",
+        "t": "тτᴛ",
+        "u": "υսᴜ",
+        "v": "νʋѵᴠᏙꮩⅴꓦ∨",
+    }.items()
+    for alike in many
+}

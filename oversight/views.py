@@ -64,6 +64,7 @@ class View:
     passage: str | None = None
     answer: Answer | None = None
     others: tuple[Answer, ...] = ()
+    stem: str = ""
 
 
 def view(
@@ -103,6 +104,7 @@ def view(
         passage=question.passage if reads else None,
         answer=shown[seat.answer] if seat.answer is not None else None,
         others=tuple(a for i, a in enumerate(shown) if i != seat.answer) if seat.answer is not None else (),
+        stem=question.stem,
     )
 
 
@@ -114,7 +116,7 @@ def _line(turn: Turn, title: str, role: str, mine: bool) -> Line:
 
 def unhelped(view: View) -> View:
     """The same seat without passage and turns: what calibration against the unhelped prompt uses."""
-    return View(seat=view.seat, act=view.act, round=view.round, question=view.question, answers=view.answers)
+    return View(view.seat, view.act, view.round, view.question, view.answers, stem=view.stem)
 
 
 def template_variables(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +140,23 @@ def template_variables(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _RESERVED = frozenset(
-    ("seat", "act", "round", "question", "answers", "turns", "notes", "passage", "answer", "others")
-    + ("system", "user", "assistant", "words", "quote_words", "elicit")
+    [
+        "seat",
+        "act",
+        "round",
+        "question",
+        "answers",
+        "turns",
+        "notes",
+        "passage",
+        "answer",
+        "others",
+        "system",
+        "user",
+        "assistant",
+        "words",
+        "quote_words",
+        "elicit",
+        "lettered",
+    ]
 )

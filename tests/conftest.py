@@ -14,6 +14,7 @@ from oversight.engine.run import Progress, play_plan
 from oversight.episode import Run
 from oversight.experiment import experiment_from
 
+
 @pytest.fixture
 def toy(tmp_path: Path) -> str:
     """The path of a task folder."""
@@ -43,7 +44,9 @@ def play(tmp_path: Path, toy: str, replies: Callable[[str], str]) -> Callable[..
     """Plays an experiment (toy task, scripted players unless told otherwise) into tmp_path/db.duckdb."""
     scripted = replies(REPLIES)
 
-    def go(*protocols: Any, progress: Progress | None = None, retry_failed: bool = True, **settings: Any) -> Run:
+    def go(
+        *protocols: Any, progress: Progress | None = None, retry_failed: bool = True, **settings: Any
+    ) -> Run:
         values = {
             "protocols": list(protocols),
             "tasks": [toy],

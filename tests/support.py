@@ -71,9 +71,13 @@ def content(path: Path) -> dict[str, list[str]]:
         left_out = NOT_COMPARED.get(table, set())
         if left_out is None:
             continue
-        names = [n for (n,) in rows(path, f"SELECT column_name FROM duckdb_columns() WHERE table_name = '{table}'")]
+        names = [
+            n for (n,) in rows(path, f"SELECT column_name FROM duckdb_columns() WHERE table_name = '{table}'")
+        ]
         columns = ", ".join(f'"{n}"' for n in names if n not in left_out)
         found[table] = sorted(repr(r) for r in rows(path, f"SELECT DISTINCT {columns} FROM {table}"))
         if table != "plans":
-            assert len(found[table]) == rows(path, f"SELECT count(*) FROM {table}")[0][0], f"{table} has equal rows"
+            assert len(found[table]) == rows(path, f"SELECT count(*) FROM {table}")[0][0], (
+                f"{table} has equal rows"
+            )
     return found

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from oversight.errors import CallFailed, ContextOverflow, Transport
 from oversight.models.interface import Completion, Message, Model, Request
@@ -55,9 +54,18 @@ class Caller:
         s = request.sampling
         kind = "score" if request.continuations else "generate"
         # Greedy calls are the same whatever the sample number; sampled ones are drawn anew for each.
-        drawn = sample if s.temperature > 0 or not model.reuse else 0
+        drawn = sample if s.temperature > 0 or model.stochastic or not model.reuse else 0
         key = content_key(
-            "call", model.identity, kind, messages, s.temperature, s.top_p, s.max_tokens, s.stop, request.continuations, drawn
+            "call",
+            model.identity,
+            kind,
+            messages,
+            s.temperature,
+            s.top_p,
+            s.max_tokens,
+            s.stop,
+            request.continuations,
+            drawn,
         )
         if model.reuse:
             flying = self._flying.get(key)
@@ -90,14 +98,16 @@ class Caller:
     async def _pay(
         self, model: Model, request: Request, key: int, kind: str, messages: list[int], sample: int
     ) -> Completion:
-        request = Request(request.messages, request.sampling, request.continuations, seed=key >> 1, view=request.view)
+        request = Request(
+            request.messages, request.sampling, request.continuations, seed=key >> 1, view=request.view
+        )
         gate = None
         if model.in_flight:
             gate = self._gates.get(id(model))
             if gate is None:
                 gate = self._gates[id(model)] = asyncio.Semaphore(model.in_flight)
             await gate.acquire()
-        started = datetime.now(timezone.utc).replace(tzinfo=None)
+        started = datetime.now(UTC).replace(tzinfo=None)
         clock = time.perf_counter()
         try:
             reply = await (model.score(request) if request.continuations else model.generate(request))
@@ -116,5 +126,3 @@ class Caller:
         self.prompt_tokens += completion.prompt_tokens or 0
         self.completion_tokens += completion.completion_tokens or 0
         return completion
-
-

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from oversight.elicit import ELICITATIONS, NEEDS_SCORES
-from oversight.engine.play import rehearse
-from oversight.episode import Arm, Assignment, Episode, Planned
+from oversight.engine.rehearse import rehearse
+from oversight.episode import Arm, Assignment, Episode, Planned, spell
 from oversight.errors import BadQuestion, UserError, unknown
 from oversight.experiment import Experiment, Named, SeatConfig
 from oversight.library import find_protocol, find_task, read_params
@@ -25,7 +25,10 @@ from oversight.task import Task
 
 @dataclass(frozen=True)
 class Sampled:
-    """A task with the questions drawn from it, in the order they are played."""
+    """A task with the questions drawn from it, in the order they are played.
+
+    `name` carries the parameters that differ from the task's defaults.
+    """
 
     task: Task
     name: str
@@ -60,7 +63,9 @@ class Plan:
                 for arm, order, sample in itertools.product(self.arms, orders, range(e.samples)):
                     argued = range(len(question.answers)) if arm.protocol.argued_by_one else [None]
                     for answer in argued:
-                        yield Planned(Episode(arm, sampled.name, question, Assignment(order, answer), sample), label)
+                        yield Planned(
+                            Episode(arm, sampled.name, question, Assignment(order, answer), sample), label
+                        )
 
     def close(self) -> None:
         """Let the models go."""
@@ -78,7 +83,7 @@ def make_plan(experiment: Experiment) -> Plan:
     # What needs no model is looked for first: a misspelt task should not cost a minute of loading.
     protocols = [(p, find_protocol(p.name)) for p in experiment.protocols]
     params = [read_params(protocol, named.params, "protocol") for named, protocol in protocols]
-    tasks = tuple(_sample(named, experiment) for named in experiment.tasks)
+    tasks = tuple({t.name: t for t in (_sample(named, experiment) for named in experiment.tasks)}.values())
     for _, protocol in protocols:
         for role in protocol.roles:
             for seat in experiment.players(role.name):
@@ -128,23 +133,31 @@ def _sample(named: Named, experiment: Experiment) -> Sampled:
     params = read_params(task, named.params, "task")
     if task.generated:
         if experiment.limit is None:
-            raise UserError(f"task {task.name!r} has no end: say how many questions with --limit, e.g. --limit 100")
+            raise UserError(
+                f"task {task.name!r} has no end: say how many questions with --limit, e.g. --limit 100"
+            )
         items = list(itertools.islice(task.questions(seed=experiment.seed, **params), experiment.limit))
     else:
         items = draw(list(task.questions(seed=experiment.seed, **params)), experiment.limit, experiment.seed)
     if not items:
         raise UserError(f"task {task.name!r} has no questions with these parameters")
-    seen: dict[int, Question] = {}
+    seen: set[int] = set()
     for question, label in items:
+        name = f"question {question.source_id or question.id} of task {task.name!r}"
         if not 0 <= label.index < len(question.answers):
-            raise BadQuestion(f"question {question.source_id or question.id} has label {label.index} but {len(question.answers)} answers")
+            raise BadQuestion(f"{name} has label {label.index} but {len(question.answers)} answers")
         if question.key in seen:
-            raise BadQuestion(f"question {question.source_id or question.id} of task {task.name!r} is there twice")
-        seen[question.key] = question
-    return Sampled(task, task.name, tuple(items))
+            raise BadQuestion(f"{name} is there twice")
+        seen.add(question.key)
+    defaults = {n: p.default for n, p in task.signature.parameters.items()}
+    return Sampled(
+        task, spell(task.name, {k: v for k, v in params.items() if defaults[k] != v}), tuple(items)
+    )
 
 
-def _players(protocol: Protocol, experiment: Experiment, models: dict[str, Model]) -> Iterator[dict[str, Player]]:
+def _players(
+    protocol: Protocol, experiment: Experiment, models: dict[str, Model]
+) -> Iterator[dict[str, Player]]:
     roles = [role.name for role in protocol.roles]
     for chosen in itertools.product(*(experiment.players(role) for role in roles)):
         yield {role: _player(role, seat, protocol, models) for role, seat in zip(roles, chosen, strict=True)}
@@ -164,9 +177,13 @@ def _player(role: str, seat: SeatConfig, protocol: Protocol, models: dict[str, M
     model = models[spelt]
     elicit = seat.elicit or model.elicitation
     if role == "judge" and elicit in NEEDS_SCORES and not model.scores:
-        raise UserError(f"model {model.name!r} has no log-probs, which elicit={elicit} needs; use elicit=hard")
+        raise UserError(
+            f"model {model.name!r} has no log-probs, which elicit={elicit} needs; use elicit=hard"
+        )
     if protocol.folder is None and seat.template is None:
-        raise UserError(f"protocol {protocol.name!r} comes without a folder of templates: give the {role} a template=FILE")
+        raise UserError(
+            f"protocol {protocol.name!r} comes without a folder of templates: give the {role} a template=FILE"
+        )
     path = seat.template or (protocol.folder or seat.template) / f"{role}.jinja"  # type: ignore[operator]
     return Player(
         role=role,

@@ -8,13 +8,12 @@ visible when all are done, in the order the protocol gave them, whatever order t
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from oversight.elicit import judge as judge_act
-from oversight.engine.calls import Caller
+from oversight.engine.calls import Caller, Made
 from oversight.episode import Episode
 from oversight.errors import BadProtocol, CallFailed, StoreError
 from oversight.models.interface import Completion, Model, Request
@@ -52,13 +51,15 @@ class Play:
         self.caller = caller
         self.log = log
         self.stored: Mapping[int, Turn] = log.played(episode.key)
-        self.lost: Uses = []
+        self.lost: tuple[str, Uses] | None = None
 
     async def run(self) -> Verdict:
         """The final verdict, which is also what is stored: a call that failed makes a failed verdict."""
         main = _Branch()
         try:
-            await self._drive(self.arm.protocol.script(self.episode.case, **self.arm.params), main, written=True)
+            await self._drive(
+                self.arm.protocol.script(self.episode.case, **self.arm.params), main, written=True
+            )
             if not main.verdicts:
                 raise BadProtocol(f"protocol {self.arm.protocol.name!r} ended without a Judge move")
             verdicts = [(index, verdict) for index, verdict, _ in main.verdicts]
@@ -66,10 +67,10 @@ class Play:
             failure = Verdict("failed", self.arm.judge.elicit, reason=error.reason, detail=str(error))
             verdicts = [(len(main.turns), failure)]
             if self.lost:
-                self.log.add_uses(self.episode, len(main.turns), self.lost)
+                self.log.add_uses(self.episode, len(main.turns), *self.lost)
         else:
             for index, _, uses in main.verdicts:
-                self.log.add_uses(self.episode, index, uses)
+                self.log.add_uses(self.episode, index, "judge", uses)
         self.log.add_verdicts(self.episode, verdicts)
         await self.log.durable()
         return verdicts[-1][1]
@@ -95,16 +96,15 @@ class Play:
         if isinstance(move, Speak | Ask):
             index = len(branch.turns)
             if written and index in self.stored:
-                turn, uses = self._again(move, self.stored[index]), []
+                branch.turns.append((self._again(move, self.stored[index]), []))
             else:
-                turn, uses = await self._say(move, branch.seen())
-            branch.turns.append((turn, uses))
-            return turn
+                branch.turns.append(await self._say(move, branch.seen()))
+            return branch.turns[-1][0]
         if isinstance(move, Judge):
             seen = branch.seen()
             player = self._player(move.seat)
             act = judge_act(self._view(move.seat, "judge", seen, move.passage), player, self.arm.params)
-            verdict, uses = await self._perform(act, player)
+            verdict, uses = await self._perform(act, player, move.seat)
             branch.verdicts.append((len(seen), verdict, uses))
             return verdict
         if isinstance(move, Together):
@@ -154,7 +154,7 @@ class Play:
     async def _say(self, move: Speak | Ask, seen: tuple[Turn, ...]) -> tuple[Turn, Uses]:
         player = self._player(move.seat)
         seeing = self._view(move.seat, "ask" if isinstance(move, Ask) else "speak", seen, None)
-        turn, uses = await self._perform(speak(seeing, player, self.arm.params), player)
+        turn, uses = await self._perform(speak(seeing, player, self.arm.params), player, move.seat)
         if isinstance(move, Ask) and move.to is not None:
             turn = _addressed(turn, move.to)
         return turn, uses
@@ -163,14 +163,16 @@ class Play:
         try:
             return self.arm.players[seat.role]
         except (KeyError, AttributeError):
-            raise BadProtocol(f"protocol {self.arm.protocol.name!r} moves a seat it did not declare: {seat!r}") from None
+            raise BadProtocol(
+                f"protocol {self.arm.protocol.name!r} moves a seat it did not declare: {seat!r}"
+            ) from None
 
     def _view(self, seat: Seat, act: Any, seen: tuple[Turn, ...], passage: bool | None) -> View:
         e = self.episode
         reads = e.role_reads(seat.role) if passage is None else passage
         return view(e.question, e.assignment.order, e.seats, seen, seat, act, reads=reads)
 
-    async def _perform(self, act: Act[T], player: Player) -> tuple[T, Uses]:
+    async def _perform(self, act: Act[T], player: Player, seat: Seat) -> tuple[T, Uses]:
         """Make the calls an act asks for; what it comes to, and the calls it used."""
         uses: Uses = []
         answer: Any = None
@@ -185,13 +187,15 @@ class Play:
                 elif len(wanted) == 1:
                     answer = (await self._call(player.model, wanted[0], uses),)
                 else:
+                    # All are let finish before one that failed is heard: they may be paid for already.
                     made = await asyncio.gather(
-                        *(self.caller.make(player.model, request, self.episode.sample) for request in wanted)
+                        *(self.caller.make(player.model, request, self.episode.sample) for request in wanted),
+                        return_exceptions=True,
                     )
-                    uses += [(m.call, m.paid) for m in made]
-                    answer = tuple(m.completion for m in made)
+                    uses += [(m.call, m.paid) for m in made if isinstance(m, Made)]
+                    answer = tuple(_completion(m) for m in made)
         except CallFailed:
-            self.lost = uses
+            self.lost = (seat.name, uses)
             raise
 
     async def _call(self, model: Model, request: Request, uses: Uses) -> Completion:
@@ -200,57 +204,12 @@ class Play:
         return made.completion
 
 
+def _completion(made: Made | BaseException) -> Completion:
+    if isinstance(made, BaseException):
+        raise made
+    return made.completion
+
+
 def _addressed(turn: Turn, to: Seat) -> Turn:
     values = {name: getattr(turn, name) for name in turn.__slots__}
     return Turn(**{**values, "to": to.name})
-
-
-def rehearse(episode: Episode) -> tuple[Move, ...]:
-    """Drive an episode's protocol and render every prompt with made-up turns, making no call.
-
-    Finds a template or protocol that breaks its contract before anything is spent. Returns the moves.
-    """
-    moves: list[Move] = []
-    seen: list[Turn] = []
-    arm = episode.arm
-
-    def one(move: Any, known: tuple[Turn, ...]) -> Any:
-        if isinstance(move, Together):
-            return tuple(drive(p, known) if isinstance(p, Generator) else one(p, known) for p in move.parts)
-        if not isinstance(move, Speak | Ask | Judge):
-            raise BadProtocol(f"protocol {arm.protocol.name!r} yielded {move!r}, which is no move")
-        moves.append(move)
-        player = arm.players.get(getattr(move.seat, "role", ""))
-        if player is None:
-            raise BadProtocol(f"protocol {arm.protocol.name!r} moves a seat it did not declare: {move.seat!r}")
-        act = "judge" if isinstance(move, Judge) else "ask" if isinstance(move, Ask) else "speak"
-        reads = move.passage if isinstance(move, Judge) else episode.role_reads(move.seat.role)
-        looking = view(
-            episode.question, episode.assignment.order, episode.seats, known, move.seat, act, reads=reads  # type: ignore[arg-type]
-        )
-        playing = judge_act(looking, player, arm.params) if act == "judge" else speak(looking, player, arm.params)
-        next(playing)  # type: ignore[call-overload]
-        if isinstance(move, Judge):
-            share = 1 / len(episode.assignment.order)
-            return Verdict("decided", player.elicit, (share,) * len(episode.assignment.order), 0)
-        turn = Turn("ask" if act == "ask" else "speak", move.seat.name, looking.round, "…")
-        seen.append(turn)
-        return turn
-
-    def drive(script: Any, known: tuple[Turn, ...] | None = None) -> None:
-        if not inspect.isgenerator(script):
-            raise BadProtocol(f"protocol {arm.protocol.name!r} is not a generator: it must `yield` its moves")
-        answer: Any = None
-        start = len(seen)
-        while True:
-            try:
-                move = script.send(answer)
-            except StopIteration:
-                return
-            before = tuple(seen) if known is None else (*known, *seen[start:])
-            answer = one(move, before)
-
-    drive(arm.protocol.script(episode.case, **arm.params))
-    if not any(isinstance(move, Judge) for move in moves):
-        raise BadProtocol(f"protocol {arm.protocol.name!r} ends without a Judge move")
-    return tuple(moves)

@@ -44,7 +44,9 @@ class Progress:
         return sum(self.statuses.values())
 
 
-def play_plan(plan: Plan, progress: Progress | None = None, *, retry_failed: bool = True, command: str = "") -> Run:
+def play_plan(
+    plan: Plan, progress: Progress | None = None, *, retry_failed: bool = True, command: str = ""
+) -> Run:
     """Play what of a plan has no verdict yet; failed episodes are tried again unless told otherwise.
 
     Blocks until done, or until SIGINT or SIGTERM: then calls under way are dropped, all that is
@@ -90,6 +92,7 @@ async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool
     caller = progress.caller = Caller(log)
     publish = {s.name: s.task.publish for s in plan.tasks}
     episodes = plan.episodes()
+
     def wanted() -> Iterator[Planned]:
         for planned in episodes:
             before = log.finished.get(planned.episode.key)
@@ -108,7 +111,9 @@ async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool
             verdict = await Play(planned.episode, caller, log).run()
             progress.statuses[verdict.status] += 1
 
-    workers = [asyncio.create_task(work()) for _ in range(min(plan.experiment.concurrency, max(1, len(plan))))]
+    workers = [
+        asyncio.create_task(work()) for _ in range(min(plan.experiment.concurrency, max(1, len(plan))))
+    ]
     _on_signals(workers, progress)
     try:
         done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
@@ -177,4 +182,6 @@ def _reveal(plan: Plan) -> None:
 
 
 def _code() -> str:
-    return json.dumps({"python": sys.version.split()[0], "platform": platform.platform(), "machine": platform.machine()})
+    return json.dumps(
+        {"python": sys.version.split()[0], "platform": platform.platform(), "machine": platform.machine()}
+    )

@@ -24,13 +24,13 @@ class Provider:
 
 
 def _smollm2(name: str, options: Mapping[str, Any]) -> Model:
-    from oversight.models.local import open_smollm2
+    from oversight.models.local.model import open_smollm2
 
     return open_smollm2(**options)
 
 
 def _torch(name: str, options: Mapping[str, Any]) -> Model:
-    from oversight.models.local import LocalModel
+    from oversight.models.local.model import LocalModel
 
     return LocalModel(name.removeprefix("torch/"), **options)
 
@@ -52,8 +52,16 @@ PROVIDERS = {
     for p in (
         Provider("smollm2", "the embedded default: SmolLM2-135M-Instruct on this machine", _smollm2),
         Provider("torch/", "torch/<path or hub id>: a Hugging Face causal LM with a chat template", _torch),
-        Provider("scripted/", "scripted/<file.yaml> or scripted/<module:function>: exact replies, for tests", _scripted),
-        Provider("simulated/", "simulated/judge or simulated/debater: players with dialled skill, for known answers", _simulated),
+        Provider(
+            "scripted/",
+            "scripted/<file.yaml> or scripted/<module:function>: exact replies, for tests",
+            _scripted,
+        ),
+        Provider(
+            "simulated/",
+            "simulated/judge or simulated/debater: players with dialled skill, for known answers",
+            _simulated,
+        ),
     )
 }
 
@@ -66,7 +74,9 @@ def open_model(name: str, options: Mapping[str, Any]) -> Model:
     try:
         if provider:
             model = provider.open(name, options)
-        elif entry := next((e for e in entry_points(group="oversight.models") if e.name == name.split("/")[0]), None):
+        elif entry := next(
+            (e for e in entry_points(group="oversight.models") if e.name == name.split("/")[0]), None
+        ):
             model = entry.load()(name, **options)
         elif ":" in name:
             model = _plugin(name, options)
@@ -79,7 +89,9 @@ def open_model(name: str, options: Mapping[str, Any]) -> Model:
             raise UserError(f"model {name!r} has no option {wrong!r}") from None
         raise
     if not isinstance(model, Model):
-        raise UserError(f"{name!r} is not a model: {type(model).__name__} does not derive from oversight.Model")
+        raise UserError(
+            f"{name!r} is not a model: {type(model).__name__} does not derive from oversight.Model"
+        )
     model.name = model.name or name
     model.identity = model.identity or name
     return model

@@ -98,6 +98,8 @@ class Model:
     """Whether `score` works."""
     reuse: bool = True
     """False: calls are never answered from the store (people, models in training)."""
+    stochastic: bool = False
+    """True: it draws even at temperature 0 and for log-probs, so each sample number is a new call."""
     in_flight: int | None = None
     """Most calls at once; None leaves it to the model."""
     context: int | None = None

@@ -81,7 +81,9 @@ def open_scripted(name: str) -> Scripted:
         raise UserError(f"scripted model: no file {name} ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise UserError(f"scripted model: {name}{f', line {mark.line + 1}' if mark else ''} is not YAML") from None
+        raise UserError(
+            f"scripted model: {name}{f', line {mark.line + 1}' if mark else ''} is not YAML"
+        ) from None
     if not isinstance(replies, dict):
         raise UserError(f"scripted model: {name} must map seats or acts to replies")
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -92,7 +94,14 @@ def _from_table(replies: Mapping[Any, Any], request: Request, name: str) -> Any:
     view = request.view
     if view is None:
         raise Transport(f"{name}: a scripted model replies to views, and this request has none")
-    for key in (f"{view.seat.name} {view.act}", f"{view.seat.role} {view.act}", view.seat.name, view.seat.role, view.act, "default"):
+    for key in (
+        f"{view.seat.name} {view.act}",
+        f"{view.seat.role} {view.act}",
+        view.seat.name,
+        view.seat.role,
+        view.act,
+        "default",
+    ):
         if key in replies:
             reply = replies[key]
             break
@@ -127,4 +136,6 @@ def _from_function(name: str) -> Scripted:
         raise UserError(f"scripted model: module {module_name!r} has no {attribute!r}") from None
     finally:
         sys.path.remove(str(Path.cwd()))
-    return Scripted(function, f"scripted:{name}:{hashlib.blake2b(source.encode(), digest_size=16).hexdigest()}")
+    return Scripted(
+        function, f"scripted:{name}:{hashlib.blake2b(source.encode(), digest_size=16).hexdigest()}"
+    )

@@ -85,7 +85,9 @@ def check_ours(con: duckdb.DuckDBPyConnection, path: Path, catalog: str) -> None
             "upgrade with `pip install -U oversight`, or name another --db"
         )
     if schema < SCHEMA:
-        raise StoreError(f"{path} has schema {schema}, which this oversight no longer reads: name another --db")
+        raise StoreError(
+            f"{path} has schema {schema}, which this oversight no longer reads: name another --db"
+        )
 
 
 def cannot_open(path: Path, error: duckdb.Error) -> StoreError:
@@ -94,11 +96,15 @@ def cannot_open(path: Path, error: duckdb.Error) -> StoreError:
     if "lock" in text.lower():
         found = re.search(r"PID (\d+)", text)
         who = f"process {found.group(1)}" if found else "another process"
-        return StoreError(f"{path} is open for writing in {who}: wait for that run to end, or name another --db")
+        return StoreError(
+            f"{path} is open for writing in {who}: wait for that run to end, or name another --db"
+        )
     if "not a valid DuckDB" in text or "not a DuckDB" in text or "magic bytes" in text.lower():
         return StoreError(f"{path} is not a DuckDB database: name another --db")
     if "newer" in text.lower() and "version" in text.lower():
-        return StoreError(f"{path} was written by a newer DuckDB than {duckdb.__version__}: `pip install -U duckdb`")
+        return StoreError(
+            f"{path} was written by a newer DuckDB than {duckdb.__version__}: `pip install -U duckdb`"
+        )
     return StoreError(f"{path} cannot be opened: {first_line(text)}")
 
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,9 @@ class Log:
         self.run = run
         row = (run, _now(), None, "running", command, config, seed, __version__, code, planned, None, None)
         # Whoever was "running" is not any more, or the file would not be ours to write.
-        self.writer.write_now({"runs": [row]}, [("UPDATE runs SET status = 'killed' WHERE status = 'running'", [])])
+        self.writer.write_now(
+            {"runs": [row]}, [("UPDATE runs SET status = 'killed' WHERE status = 'running'", [])]
+        )
 
     def end(self, status: str, already_done: int, played: int) -> None:
         """Write down how the run ended. A killed run gets its status from the next one."""
@@ -75,9 +77,7 @@ class Log:
 
     def _open_turns(self) -> dict[int, dict[int, Turn]]:
         """Turns of episodes that have no verdict yet, or a failed one: what a resumed run goes on from."""
-        unfinished = (
-            "episode NOT IN (SELECT episode FROM verdicts WHERE final AND status <> 'failed')"  # nosec: no input
-        )
+        unfinished = "episode NOT IN (SELECT episode FROM verdicts WHERE final AND status <> 'failed')"  # nosec: no input
         quotes: dict[tuple[int, int], list[Quote]] = {}
         for episode, turn, *rest in self._reading.execute(
             'SELECT episode, turn, "start", "end", verified, passage_start, passage_end, cut FROM quotes '
@@ -117,7 +117,9 @@ class Log:
             future = self._wanted[key] = loop.create_future()
         row = await asyncio.shield(future)
         if row[1] != self._model(model) or list(row[2]) != list(messages):
-            raise StoreError(f"two calls in {self.path} share the key {key:016x}: please report this; use a new --db")
+            raise StoreError(
+                f"two calls in {self.path} share the key {key:016x}: please report this; use a new --db"
+            )
         return Completion(
             text=row[3], private=row[4], stop=row[5], scores=_tuple(row[6]), token_ids=_tuple(row[7]),
             logprobs=_tuple(row[8]), prompt_tokens=row[9], completion_tokens=row[10], cached_tokens=row[11],
@@ -134,7 +136,9 @@ class Log:
             if future and not future.done():
                 future.set_result(row)
         for key, future in wanted.items():
-            future.set_exception(StoreError(f"call {key:016x} has gone from {self.path}; is something else writing to it?"))
+            future.set_exception(
+                StoreError(f"call {key:016x} has gone from {self.path}; is something else writing to it?")
+            )
 
     def add_call(
         self,
@@ -192,7 +196,18 @@ class Log:
             self._once(
                 "questions",
                 q.key,
-                (q.key, episode.task, q.source_id, q.text, list(q.answers), passage, q.cluster, meta, publish),
+                (
+                    q.key,
+                    episode.task,
+                    q.source_id,
+                    q.text,
+                    list(q.answers),
+                    passage,
+                    q.cluster,
+                    q.stem,
+                    meta,
+                    publish,
+                ),
             )
             self.writer.add("labels", (q.key, label.index))
         self.add_arm(episode.arm)
@@ -203,7 +218,17 @@ class Log:
             seats = ",".join(f"{s.name}={a.order[s.answer]}" for s in episode.seats if s.answer is not None)
             self.writer.add(
                 "episodes",
-                (episode.key, episode.arm.key, q.key, list(a.order), seats, a.argued, episode.sample, None, None),
+                (
+                    episode.key,
+                    episode.arm.key,
+                    q.key,
+                    list(a.order),
+                    seats,
+                    a.argued,
+                    episode.sample,
+                    None,
+                    None,
+                ),
             )
 
     def add_arm(self, arm: Arm) -> None:
@@ -213,7 +238,11 @@ class Log:
             self._template(player.template)
         speaker = arm.speaker.model.name if arm.speaker else None
         params = json.dumps(dict(arm.params), sort_keys=True)
-        self._once("arms", arm.key, (arm.key, arm.protocol.name, params, arm.judge.model.name, speaker, arm.describe()))
+        self._once(
+            "arms",
+            arm.key,
+            (arm.key, arm.protocol.name, params, arm.judge.model.name, speaker, arm.describe()),
+        )
 
     def _template(self, template: Template) -> int:
         key = int(template.hash, 16)
@@ -224,7 +253,9 @@ class Log:
         """Turns an earlier run played of an episode it did not finish."""
         return self._played.pop(episode, {})
 
-    def add_turn(self, episode: Episode, index: int, turn: Turn, role: str, uses: Sequence[tuple[int, bool]]) -> None:
+    def add_turn(
+        self, episode: Episode, index: int, turn: Turn, role: str, uses: Sequence[tuple[int, bool]]
+    ) -> None:
         """A turn with its quotes and the calls it used (key, paid by this run)."""
         visible = list(turn.visible_to) if turn.visible_to is not None else None
         prompt = int(episode.arm.players[role].template.hash, 16)
@@ -241,12 +272,12 @@ class Log:
                 "quotes",
                 (episode.key, index, n, q.start, q.end, q.verified, q.passage_start, q.passage_end, q.cut),
             )
-        self.add_uses(episode, index, uses)
+        self.add_uses(episode, index, turn.seat, uses)
 
-    def add_uses(self, episode: Episode, index: int, uses: Sequence[tuple[int, bool]]) -> None:
-        """The calls (key, paid) that the turn or verdict at `index` came from."""
+    def add_uses(self, episode: Episode, index: int, seat: str, uses: Sequence[tuple[int, bool]]) -> None:
+        """The calls (key, paid) that a seat's turn or verdict at `index` came from."""
         for n, (call, paid) in enumerate(uses):
-            self.writer.add("uses", (episode.key, index, n, call, self.run, paid))
+            self.writer.add("uses", (episode.key, index, seat, n, call, self.run, paid))
 
     def add_verdicts(self, episode: Episode, verdicts: Sequence[tuple[int, Verdict]]) -> None:
         """An episode's verdicts, each with the number of turns before it; the last one is final.
@@ -295,7 +326,7 @@ _ONCE = {
 
 def _now() -> datetime:
     """UTC, as the store keeps times."""
-    return datetime.now(timezone.utc).replace(tzinfo=None)
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _list(values: Sequence[Any] | None) -> list[Any] | None:

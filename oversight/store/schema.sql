@@ -16,7 +16,7 @@ CREATE TABLE plans (run UBIGINT, episode UBIGINT);
 CREATE TABLE passages (passage UBIGINT, text VARCHAR);
 CREATE TABLE questions (
     question UBIGINT, task VARCHAR, source_id VARCHAR, text VARCHAR, answers VARCHAR[],
-    passage UBIGINT, "group" VARCHAR, meta JSON, publish BOOLEAN
+    passage UBIGINT, "group" VARCHAR, stem VARCHAR, meta JSON, publish BOOLEAN
 );
 -- The index of the right answer in questions.answers. Nothing that plays reads this table.
 CREATE TABLE labels (question UBIGINT, label UTINYINT);
@@ -68,4 +68,4 @@ CREATE TABLE calls (
 CREATE TABLE failures (call UBIGINT, run UBIGINT, model UBIGINT, happened TIMESTAMP, reason VARCHAR, detail VARCHAR);
 -- Which turn used which call (for a verdict, turn is the number of turns before it); paid marks the
 -- one use for which the call was made: everything else found it in the store.
-CREATE TABLE uses (episode UBIGINT, turn INTEGER, n INTEGER, call UBIGINT, run UBIGINT, paid BOOLEAN);
+CREATE TABLE uses (episode UBIGINT, turn INTEGER, seat VARCHAR, n INTEGER, call UBIGINT, run UBIGINT, paid BOOLEAN);

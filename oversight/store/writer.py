@@ -8,6 +8,7 @@ no timer: while one group is being committed the next one gathers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Sequence
@@ -125,10 +126,8 @@ class Writer:
                 con.execute(self._insert[table], [list(column) for column in zip(*added, strict=True)])
             con.execute("COMMIT")
         except BaseException:
-            try:
+            with contextlib.suppress(duckdb.Error):  # where the commit itself failed, DuckDB has rolled back
                 con.execute("ROLLBACK")
-            except duckdb.Error:
-                pass  # the commit itself failed: DuckDB has rolled back
             raise
 
     def write_now(self, rows: dict[str, list[Row]], first: list[tuple[str, list[Any]]] | None = None) -> None:
@@ -155,5 +154,7 @@ class Writer:
 def _as_store_error(path: Path, error: Exception) -> StoreError:
     text = str(error)
     if "No space left" in text or "disk is full" in text.lower() or "Out of disk" in text:
-        return StoreError(f"the disk of {path} is full: free some space and run the same command again; nothing committed is lost")
+        return StoreError(
+            f"the disk of {path} is full: free some space and run the same command again; nothing committed is lost"
+        )
     return StoreError(f"{path} could not be written: {first_line(text)}")

@@ -26,6 +26,7 @@ class Asked:
     wrong: list[str]
     proof: list[Fact]
     key: str
+    stem: str = ""
 
 
 class Asker:
@@ -37,6 +38,7 @@ class Asker:
         self._people = [facts for facts in self._tables if facts[0].column.that or facts[0].column.many]
         self._ways: dict[str, Callable[[], Asked | None]] = {
             "fact": self._fact,
+            "who": self._who,
             "two_facts": self._two_facts,
             "comparison": self._comparison,
             "count": self._count,
@@ -66,18 +68,22 @@ class Asker:
         facts = self._dice.pick(self._tables)
         fact = self._dice.pick(facts)
         column = fact.column
-        backwards = bool(column.who) and self._dice.chance(0.5)
-        if backwards:
-            text = self._word(column.who).replace("{v}", fact.value)
-            true, others = fact.subject, [f.subject for f in facts if f.value != fact.value]
-            if len(others) < len(facts) - 1:  # another has the same value
-                return None
-        else:
-            text = self._word(column.ask).replace("{x}", fact.subject)
-            true, others = fact.value, [f.value for f in facts]
-        wrong = self._wrong(others, true)
+        text = self._word(column.ask).replace("{x}", fact.subject)
+        wrong = self._wrong([f.value for f in facts], fact.value)
         key = f"fact {column.name} {fact.subject}"
-        return Asked("fact", text, true, wrong, [fact], key) if wrong else None
+        stem = f"{fact.subject} {_before_value(fact)}"
+        return Asked("fact", text, fact.value, wrong, [fact], key, stem) if wrong else None
+
+    def _who(self) -> Asked | None:
+        facts = self._dice.pick(self._tables)
+        fact = self._dice.pick(facts)
+        others = [f.subject for f in facts if f.value != fact.value]
+        if not fact.column.who or len(others) < len(facts) - 1:  # another has the same value
+            return None
+        text = self._word(fact.column.who).replace("{v}", fact.value)
+        wrong = self._wrong(others, fact.subject)
+        key = f"who {fact.column.name} {fact.subject}"
+        return Asked("who", text, fact.subject, wrong, [fact], key) if wrong else None
 
     def _two_facts(self) -> Asked | None:
         """The first fact describes a person, the second is asked for; one sentence must not state both."""
@@ -100,7 +106,8 @@ class Asker:
         text = self._word(second.column.ask).replace("{x}", person)
         wrong = self._wrong((f.value for f in facts), second.value)
         key = f"two {second.column.name} {first.subject}"
-        return Asked("two_facts", text, second.value, wrong, [first, second], key) if wrong else None
+        stem = f"{person[0].upper()}{person[1:]} {_before_value(second)}"
+        return Asked("two_facts", text, second.value, wrong, [first, second], key, stem) if wrong else None
 
     def _comparison(self) -> Asked | None:
         tables = [t for t in self._tables if t[0].column.pair and len(t) >= self._answers]
@@ -165,6 +172,11 @@ class Asker:
         if len(wrong) < self._answers - 1:
             return None
         return Asked("change", text, true, wrong, list(change.states), key)
+
+
+def _before_value(fact: Fact) -> str:
+    """The plain predicate up to the value, which an answer then completes."""
+    return fact.column.say[0].partition("{v}")[0].replace("{a}", fact.extra).strip()
 
 
 CHANGE_WORDINGS = {

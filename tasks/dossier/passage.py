@@ -12,7 +12,7 @@ from .settings import ASIDES
 from .world import Change, Dice, Fact, World, found
 
 _LEAST = 4.0  # facts that any passage has room for
-KINDS = ("fact", "two_facts", "comparison", "count", "change")
+KINDS = ("fact", "who", "two_facts", "comparison", "count", "change")
 
 
 @dataclass(slots=True)
@@ -78,6 +78,7 @@ def _plan(dice: Dice, room: float, answers: int, kinds: Sequence[str]) -> _Plan:
     for kind in kinds:
         want = {
             "fact": ["own"],
+            "who": ["own"],
             "two_facts": ["own", "own"],
             "comparison": ["number"],
             "count": ["shared"],

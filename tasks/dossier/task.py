@@ -34,7 +34,7 @@ def dossier(
 
     words: length of a passage, 60 to 3000.
     answers: answers to choose from, 2 or 4.
-    kinds: "all", or one or more of fact, two_facts, comparison, count, change, joined by "+".
+    kinds: "all", or one or more of fact, who, two_facts, comparison, count, change, joined by "+".
     wording: "plain" states one fact in each sentence and asks in the same words; "varied" does not.
     per_passage: questions on one passage before the next begins; a short passage may have fewer.
     """
@@ -60,6 +60,7 @@ def dossier(
                 answers=(*wrong[:index], asked.true, *wrong[index:]),
                 passage=passage.text,
                 group=group,
+                stem=asked.stem,
                 source_id=f"{group}-{slot}",
                 meta={
                     "kind": asked.kind,

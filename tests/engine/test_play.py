@@ -54,7 +54,10 @@ def test_there_are_as_many_debaters_as_answers(play, tmp_path: Path, toy: str) -
 
 def test_both_orders_are_each_others_reverse(play, tmp_path: Path) -> None:
     play("direct", order="both", limit=5)
-    orders = rows(tmp_path / "db.duckdb", "SELECT list(answer_order ORDER BY answer_order) FROM episodes GROUP BY question")
+    orders = rows(
+        tmp_path / "db.duckdb",
+        "SELECT list(answer_order ORDER BY answer_order) FROM episodes GROUP BY question",
+    )
     assert orders == [([[0, 1], [1, 0]],)] * 5
 
 
@@ -62,7 +65,8 @@ def test_choices_are_stored_in_the_questions_own_order(play, tmp_path: Path, rep
     scores = replies("judge: {A: -0.1, B: -2.0}\nspeak: x")
     play("direct", judge=f"{scores}:elicit=letters", order="both", limit=4)
     for order, choice, p in rows(
-        tmp_path / "db.duckdb", "SELECT answer_order, choice, probabilities FROM verdicts JOIN episodes USING (episode)"
+        tmp_path / "db.duckdb",
+        "SELECT answer_order, choice, probabilities FROM verdicts JOIN episodes USING (episode)",
     ):
         assert choice == order[0] and p[order[0]] > 0.8 and abs(sum(p) - 1) < 1e-12
 
@@ -104,7 +108,9 @@ def test_equal_calls_in_flight_are_made_once(play, tmp_path: Path) -> None:
         ("   ", "failed", "empty"),
     ],
 )
-def test_every_planned_episode_has_one_verdict_and_none_is_made_up(play, tmp_path, replies, reply, status, reason) -> None:
+def test_every_planned_episode_has_one_verdict_and_none_is_made_up(
+    play, tmp_path, replies, reply, status, reason
+) -> None:
     run = play("direct", judge=replies(f"judge: {reply!r}"), limit=3)
     assert dict(run.statuses) == {status: 3}
     found = rows(tmp_path / "db.duckdb", "SELECT status, reason, choice IS NULL FROM verdicts WHERE final")
@@ -113,11 +119,16 @@ def test_every_planned_episode_has_one_verdict_and_none_is_made_up(play, tmp_pat
 
 def test_equal_probabilities_are_a_tie(play, tmp_path: Path, replies) -> None:
     play("direct", judge=replies("judge: {A: -1.0, B: -1.0}") + ":elicit=letters", limit=2)
-    assert rows(tmp_path / "db.duckdb", "SELECT status, choice, probabilities FROM verdicts") == [("tie", None, [0.5, 0.5])] * 2
+    assert (
+        rows(tmp_path / "db.duckdb", "SELECT status, choice, probabilities FROM verdicts")
+        == [("tie", None, [0.5, 0.5])] * 2
+    )
 
 
 def write_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> str:
-    (tmp_path / "mymodel.py").write_text(f"from oversight import Completion, ContextOverflow, Transport\n{body}")
+    (tmp_path / "mymodel.py").write_text(
+        f"from oversight import Completion, ContextOverflow, Transport\n{body}"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     import sys
@@ -132,14 +143,16 @@ def test_a_transport_error_fails_its_episode_and_is_tried_again(play, tmp_path: 
         tmp_path,
         monkeypatch,
         "import pathlib\ndef reply(request):\n"
-        "    if pathlib.Path('down').exists() and 'lost the key' in request.messages[-1].content:\n"
+        "    if pathlib.Path('down').exists() and any('lost the key' in m.content for m in request.messages):\n"
         "        raise Transport('no route to host')\n"
         "    return 'Answer: A'\n",
     )
     run = play("direct", judge=f"{model}:elicit=hard", limit=8)
     assert dict(run.statuses) == {"decided": 6, "failed": 2}
     db = tmp_path / "db.duckdb"
-    assert rows(db, "SELECT DISTINCT reason, detail FROM verdicts WHERE status='failed'") == [("transport", "no route to host")]
+    assert rows(db, "SELECT DISTINCT reason, detail FROM verdicts WHERE status='failed'") == [
+        ("transport", "no route to host")
+    ]
     assert rows(db, "SELECT count(*) FROM failures") == [(2,)]
     left = play("direct", judge=f"{model}:elicit=hard", limit=8, retry_failed=False)
     assert (left.calls, dict(left.statuses)) == (0, {"decided": 6, "failed": 2})
@@ -149,8 +162,12 @@ def test_a_transport_error_fails_its_episode_and_is_tried_again(play, tmp_path: 
     assert rows(db, "SELECT count(*), count(DISTINCT episode) FROM verdicts WHERE final") == [(8, 8)]
 
 
-def test_a_prompt_longer_than_the_context_fails_its_episode_with_the_numbers(play, tmp_path, monkeypatch) -> None:
-    model = write_model(tmp_path, monkeypatch, "def reply(request):\n    raise ContextOverflow('tiny', 5200, 2048)\n")
+def test_a_prompt_longer_than_the_context_fails_its_episode_with_the_numbers(
+    play, tmp_path, monkeypatch
+) -> None:
+    model = write_model(
+        tmp_path, monkeypatch, "def reply(request):\n    raise ContextOverflow('tiny', 5200, 2048)\n"
+    )
     run = play("direct", judge=f"{model}:elicit=hard", limit=2)
     assert run.failed == 2
     ((reason, detail),) = rows(tmp_path / "db.duckdb", "SELECT DISTINCT reason, detail FROM verdicts")
@@ -173,7 +190,11 @@ def test_a_speech_over_the_limit_is_cut_at_a_sentence_and_kept_whole(play, tmp_p
 
 def test_quotes_are_checked_and_have_a_budget(play, tmp_path: Path, replies) -> None:
     said = "It says <quote>painted the  gate</quote> and <quote>sold the moon</quote> and <quote>lost the key</quote>."
-    play("consultancy:rounds=1", debater=replies(f"speak: {said!r}\njudge: 'Answer: A'") + ":quote_words=7", limit=1)
+    play(
+        "consultancy:rounds=1",
+        debater=replies(f"speak: {said!r}\njudge: 'Answer: A'") + ":quote_words=7",
+        limit=1,
+    )
     found = rows(
         tmp_path / "db.duckdb",
         'SELECT DISTINCT quote, q.verified, q.cut, substr(t.text, q."start" + 1, q."end" - q."start") FROM quotes q '
@@ -193,11 +214,15 @@ def protocol_folder(tmp_path: Path, body: str, seats: str = '("judge", "debater"
     (folder / "judge.jinja").write_text(
         "{% call user() %}{{ question }}{% for t in turns %}\n{{ t.title }}: {{ t.text }}{% endfor %}{{ elicit }}{% endcall %}"
     )
-    (folder / "debater.jinja").write_text("{% call user() %}{{ answer.text }} {{ turns | length }}{% endcall %}")
+    (folder / "debater.jinja").write_text(
+        "{% call user() %}{{ answer.text }} {{ turns | length }}{% endcall %}"
+    )
     return str(folder)
 
 
-def test_a_protocol_folder_runs_by_path_and_generators_can_be_played_side_by_side(play, tmp_path: Path) -> None:
+def test_a_protocol_folder_runs_by_path_and_generators_can_be_played_side_by_side(
+    play, tmp_path: Path
+) -> None:
     folder = protocol_folder(
         tmp_path,
         "    def twice(d):\n        yield Speak(d)\n        yield Speak(d)\n"
@@ -225,7 +250,9 @@ def test_a_protocol_that_breaks_its_contract_is_refused_before_any_call(play, tm
 
 
 def test_a_stored_turn_that_no_longer_fits_is_an_error_not_a_surprise(play, tmp_path: Path, replies) -> None:
-    folder = protocol_folder(tmp_path, "    a, b = case.debaters\n    yield Speak(a)\n    yield Judge(case.judge)\n")
+    folder = protocol_folder(
+        tmp_path, "    a, b = case.debaters\n    yield Speak(a)\n    yield Judge(case.judge)\n"
+    )
     play(folder, judge=replies("judge: ' '"), limit=1)
     source = Path(folder, "protocol.py")
     source.write_text(source.read_text().replace("Speak(a)", "Speak(b)"))

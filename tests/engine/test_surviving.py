@@ -30,7 +30,7 @@ async def reply(request):
     return f"Speech {request.seed}. <quote>{request.view.question.split(',')[0][3:]}</quote>"
 '''
 
-DRIVER = '''
+DRIVER = """
 import sys
 from oversight.engine.plan import make_plan
 from oversight.engine.run import play_plan
@@ -46,7 +46,7 @@ except Exception as error:
     sys.exit(3)
 print(run.planned, run.played, run.calls, run.stopped)
 sys.exit(130 if run.stopped else run.failed > 0)
-'''
+"""
 
 
 def furnish(folder: Path) -> Path:
@@ -64,7 +64,12 @@ def folder(tmp_path: Path) -> Path:
 
 def start(folder: Path, db: str, **settings: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "driver.py", db], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings
+        [sys.executable, "driver.py", db],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
     )  # type: ignore[call-overload]
 
 
@@ -81,7 +86,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]
     return content(folder / "whole.duckdb")
 
 
-def test_a_killed_run_resumed_equals_one_that_was_not(folder: Path, undisturbed: dict[str, list[str]]) -> None:
+def test_a_killed_run_resumed_equals_one_that_was_not(
+    folder: Path, undisturbed: dict[str, list[str]]
+) -> None:
     kills = 0
     committed: set[str] = set()
     for wait in (0.15, 0.3, 0.05, 0.45, 0.2, 0.6):
@@ -128,7 +135,9 @@ def test_an_interrupted_run_stops_in_seconds_keeps_everything_and_goes_on(
     assert content(folder / "stopped.duckdb") == undisturbed
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing_committed(folder: Path, undisturbed: dict[str, list[str]]) -> None:
+def test_a_full_disk_is_one_line_and_loses_nothing_committed(
+    folder: Path, undisturbed: dict[str, list[str]]
+) -> None:
     import resource
 
     def no_large_files() -> None:

@@ -25,7 +25,9 @@ def test_a_file_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
     con = open_for_writing(path)
     con.execute("UPDATE meta SET value = '99' WHERE name = 'schema'")
     con.close()
-    with pytest.raises(StoreError, match=r"schema 99, written by a newer oversight.*pip install -U oversight"):
+    with pytest.raises(
+        StoreError, match=r"schema 99, written by a newer oversight.*pip install -U oversight"
+    ):
         open_for_writing(path)
 
 

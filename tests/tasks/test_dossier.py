@@ -21,7 +21,7 @@ from scipy.stats import chisquare
 from oversight import Label, Question, UserError
 from oversight.library import find_task
 
-KINDS = ("fact", "two_facts", "comparison", "count", "change")
+KINDS = ("fact", "who", "two_facts", "comparison", "count", "change")
 Item = tuple[Question, Label]
 
 
@@ -289,7 +289,7 @@ def test_the_stream_is_the_same_everywhere_and_a_prefix_of_itself() -> None:
         digest.update(
             json.dumps([q.text, q.answers, q.passage, q.source_id, dict(q.meta), label.index]).encode()
         )
-    assert digest.hexdigest() == "701bc06adcd70bff"
+    assert digest.hexdigest() == "41bfa237d665a43b"
     assert [q.key for q, _ in draw(37)] == [q.key for q, _ in draw(200)][:37]
     assert {q.group for q, _ in draw(100, seed=1)}.isdisjoint(q.group for q, _ in draw(100))
 
@@ -399,7 +399,7 @@ def test_names_and_values_do_not_look_alike(pools: ModuleType, settings_of: Modu
         ({"words": 59}, "words is 59; choose 60 to 3000"),
         ({"words": 3001}, "words is 3001"),
         ({"answers": 3}, "answers is 3; choose 2 or 4"),
-        ({"kinds": "facts"}, "no kind 'facts'; choose all, or from fact, two_facts"),
+        ({"kinds": "facts"}, "no kind 'facts'; choose all, or from fact, who, two_facts"),
         ({"kinds": ""}, "no kind ''"),
         ({"wording": "odd"}, "wording is 'odd'; choose plain or varied"),
         ({"per_passage": 0}, "per_passage is 0"),

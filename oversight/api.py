@@ -1,0 +1,140 @@
+"""From Python: `run` plays an experiment, `open_database` reads one; results are dataframes.
+
+import oversight
+played = oversight.run(["direct", "debate"], task="dossier", judge="smollm2", debater="smollm2", limit=20)
+played.accuracy
+oversight.open_database("oversight.duckdb").sql("SELECT protocol, avg(p_right) FROM judgements GROUP BY ALL")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oversight.episode import Run
+from oversight.errors import StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Specs = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+"""`name`, `name:key=value,…`, a mapping as in YAML, or several of them."""
+
+
+class Database:
+    """A database to read, also while a run is writing it. The file is open only while it is asked."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Database({str(self.path)!r})"
+
+    def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Rows of one reading statement; `params` for `?` and `$1`, or `$name`. Raises `StoreError`."""
+        from oversight.store.reading import open_reader
+
+        with open_reader(self.path) as reader:
+            return reader.execute(query, params).df()
+
+    @property
+    def judgements(self) -> pd.DataFrame:
+        """One row a final verdict, with the label and whether it was right."""
+        return self.sql(f"SELECT * FROM judgements{self._only()} ORDER BY id")
+
+    @property
+    def transcripts(self) -> pd.DataFrame:
+        """One row a turn, in order, with the question and the protocol."""
+        return self.sql(f"SELECT * FROM transcripts{self._only()} ORDER BY id, turn")
+
+    @property
+    def turns(self) -> pd.DataFrame:
+        """The table of turns as stored."""
+        return self.sql(f"SELECT * FROM turns{self._only()} ORDER BY episode, turn")
+
+    @property
+    def accuracy(self) -> pd.DataFrame:
+        """One row an arm and task, as `oversight report` has them: accuracy with its 95 % interval
+        (`low`, `high`; `reason` where there is none), the ledger, calls and tokens."""
+        import pandas as pd
+
+        from oversight.measure.accuracy import measure
+        from oversight.report.plain import as_rows
+        from oversight.store.reading import open_reader
+
+        with open_reader(self.path) as reader:
+            return pd.DataFrame(as_rows(measure(reader, self._run_key())))
+
+    def _run_key(self) -> int | None:
+        return None
+
+    def _only(self) -> str:
+        key = self._run_key()
+        return "" if key is None else f" WHERE episode IN (SELECT episode FROM plans WHERE run = {key})"
+
+
+class Played(Database):
+    """What came of a run: its `run` (counts, seconds, whether it was stopped), and its rows alone."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.database)
+        self.run = run
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} {status}" for status, n in sorted(self.run.statuses.items()))
+        return f"Played({self.run.id}: {counts or 'nothing'} of {self.run.planned}, in {str(self.path)!r})"
+
+    def _run_key(self) -> int:
+        return self.run.key
+
+
+def open_database(path: str | Path = "oversight.duckdb") -> Database:
+    """The database at `path`. Raises `StoreError` where there is none, or none of ours."""
+    from oversight.store.reading import open_reader
+
+    with open_reader(path) as reader:
+        if not reader.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'episodes'").rows:
+            raise StoreError(f"{path} is empty: make a run first")
+    return Database(path)
+
+
+def run(
+    protocols: Specs,
+    task: Specs,
+    judge: Specs,
+    debater: Specs | None = None,
+    limit: int | None = None,
+    db: str | Path = "oversight.duckdb",
+    *,
+    retry_failed: bool = True,
+    **settings: Any,
+) -> Played:
+    """Play protocols on a task, and wait for it. The same call again goes on where it was stopped.
+
+    `settings` are those of `Experiment`: consultant, seats, seed, order, samples, concurrency. Works
+    where an event loop runs already (notebooks). Raises `UserError` for what the caller can mend; a
+    failed episode raises nothing: look at `Played.run.failed`.
+    """
+    from oversight.engine.plan import make_plan
+    from oversight.engine.run import play_plan
+    from oversight.experiment import experiment_from
+
+    values = {
+        "protocols": protocols,
+        "task": task,
+        "judge": judge,
+        "debater": debater,
+        "limit": limit,
+        "db": db,
+    }
+    given = {name: _plain(value) for name, value in {**values, **settings}.items() if value is not None}
+    plan = make_plan(experiment_from(given, "oversight.run"))
+    try:
+        return Played(play_plan(plan, retry_failed=retry_failed, command="oversight.run"))
+    finally:
+        plan.close()
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

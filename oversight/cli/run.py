@@ -1,0 +1,224 @@
+"""`oversight run`: plan, say what will happen, play with live progress, report."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from oversight.cli.common import db_option
+
+if TYPE_CHECKING:
+    from oversight.engine.plan import Plan
+    from oversight.episode import Run
+    from oversight.store.reading import Reader
+
+_WAY_OUT = {
+    "transport": "the same command tries them again",
+    "truncated": "give the seat more room with max_tokens=…",
+    "context": "ask for shorter passages, fewer rounds or words=…, or take a model with a longer context",
+}
+EXAMPLE_QUERY = "SELECT protocol, status, count(*) FROM judgements GROUP BY ALL"
+
+
+class Order(StrEnum):
+    random = "random"
+    both = "both"
+    fixed = "fixed"
+
+
+def _many(help: str, metavar: str = "MODEL") -> Any:
+    return typer.Option(metavar=metavar, help=f"{help} May be repeated.", show_default=False)
+
+
+def run(
+    ctx: typer.Context,
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="PROTOCOL…|FILE.yaml", help="Protocols to play, or an experiment's file."),
+    ],
+    task: Annotated[list[str] | None, _many("A task, e.g. dossier:words=300.", "TASK")] = None,
+    judge: Annotated[list[str] | None, _many("Who judges, e.g. smollm2:elicit=texts.")] = None,
+    debater: Annotated[list[str] | None, _many("Who debates.")] = None,
+    consultant: Annotated[list[str] | None, _many("Who consults; else the debater.")] = None,
+    seat: Annotated[list[str] | None, _many("Who plays another role.", "ROLE=MODEL")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Questions to draw, the same for every protocol and judge.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="What is drawn and in which order; default 0.")] = None,
+    order: Annotated[Order | None, typer.Option(help="How answers are ordered; default random.")] = None,
+    samples: Annotated[int | None, typer.Option(help="How often each is played; default 1.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Episodes under way at once; default 1000.")] = None,
+    db: Annotated[Path | None, typer.Option(metavar="FILE", help="Default oversight.duckdb.")] = None,
+    keep_failed: Annotated[
+        bool, typer.Option("--keep-failed", help="Do not try failed episodes again.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor report.")] = False,
+) -> int:
+    """Play protocols on a task. The same command again goes on where it was stopped.
+
+    A model, task or protocol may have options: name:key=value,key=value.
+    """
+    import shlex
+
+    from oversight.cli.progress import shown
+    from oversight.cli.settings import experiment_of
+
+    experiment = experiment_of(
+        what,
+        seat or [],
+        {
+            "tasks": task,
+            "judges": judge,
+            "debaters": debater,
+            "consultants": consultant,
+            "limit": limit,
+            "seed": seed,
+            "order": order.value if order else None,
+            "samples": samples,
+            "concurrency": concurrency,
+            "db": db,
+        },
+    )
+    statuses = _statuses(experiment.db)  # first, so that a wrong --db does not cost the loading of a model
+
+    from oversight.engine.plan import make_plan
+    from oversight.engine.run import Progress, play_plan
+
+    command = shlex.join(["oversight", *(ctx.obj or ["run", *what])])
+    try:
+        with _interruptible():
+            plan = make_plan(experiment)
+        try:
+            done = _announce(plan, statuses, keep_failed, quiet)
+            progress = Progress()
+            with shown(progress, len(plan), done, quiet):
+                played = play_plan(plan, progress, retry_failed=not keep_failed, command=command)
+        finally:
+            plan.close()
+    except KeyboardInterrupt:  # outside the playing itself, which ends in order and says so below
+        _tell(f"oversight: stopped; every reply that came is kept. The same command goes on: {command}")
+        return 130
+    if played.stopped:
+        judged = sum(played.statuses.values())
+        _tell(
+            f"oversight: stopped; {judged:,} of {played.planned:,} episodes have a verdict, and every reply "
+            f"that came is kept. The same command goes on: {command}"
+        )
+        return 130
+    if not quiet:
+        _conclude(played, experiment.db)
+    if played.failed:
+        _tell(_failures(played, experiment.db, keep_failed))
+        return 1
+    return 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Sees to it that Ctrl-C in the block ends it: libraries that load for seconds (torch, transformers)
+    may swallow the exception, and the run would go on as if nobody had asked."""
+    asked = False
+
+    def hear(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def _tell(line: str) -> None:
+    from oversight.report.safe import one_line
+
+    print(one_line(line), file=sys.stderr, flush=True)
+
+
+def _statuses(db: Path) -> dict[int, str]:
+    """Final verdicts there are: episode key → status."""
+    from oversight.errors import StoreError
+    from oversight.store.reading import open_reader
+
+    if not db.exists():
+        if not db.resolve().parent.is_dir():
+            raise StoreError(f"no folder {db.parent}: make it, or name another --db")
+        return {}
+    with open_reader(db) as reader:
+        if not reader.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'verdicts'").rows:
+            return {}
+        return dict(reader.sql("SELECT episode, status FROM verdicts WHERE final").rows)
+
+
+def _announce(plan: Plan, statuses: dict[int, str], keep_failed: bool, quiet: bool) -> int:
+    """Say what the run is going to do; how many episodes need nothing."""
+    found = [statuses.get(p.episode.key) for p in plan.episodes()] if statuses else []
+    failed = found.count("failed")
+    done = sum(status is not None for status in found) - (0 if keep_failed else failed)
+    if not quiet:
+        line = f"{len(plan):,} episodes planned"
+        if done:
+            line += f", {done:,} already done"
+        if failed:
+            line += (
+                f", {failed:,} failed {'and are left so' if keep_failed else 'before and are tried again'}"
+            )
+        _tell(f"{line}: {len(plan) - done:,} to play in {plan.experiment.db}")
+    return done
+
+
+def _conclude(played: Run, db: Path) -> None:
+    """The report on what the run planned, and what to type next."""
+    from oversight.report.terminal import print_report
+    from oversight.store.reading import open_reader
+
+    with open_reader(db) as reader:
+        print_report(reader, played.key)
+        episode = _example(reader, played.key)
+    option = db_option(db)
+    print("\nNext:")
+    print(f"  oversight show {episode}{option}")
+    print(f"  oversight report{option}")
+    print(f'  oversight query "{EXAMPLE_QUERY}"{option}')
+
+
+def _example(reader: Reader, run: int) -> str:
+    """An episode of the run worth reading: decided, with the most turns."""
+    rows = reader.sql(
+        "SELECT lower(lpad(to_hex(p.episode), 16, '0')) AS id FROM plans p JOIN verdicts v USING (episode) "
+        "LEFT JOIN (SELECT episode, count(*) AS turns FROM turns GROUP BY ALL) t USING (episode) "
+        "WHERE p.run = ? AND v.final "
+        "ORDER BY v.status = 'decided' DESC, coalesce(t.turns, 0) DESC, id LIMIT 1",
+        [run],
+    ).rows
+    return str(rows[0][0]) if rows else "last"
+
+
+def _failures(played: Run, db: Path, keep_failed: bool) -> str:
+    from oversight.store.reading import open_reader
+
+    with open_reader(db) as reader:
+        rows = reader.sql(
+            "SELECT v.reason, count(*) AS n, min(v.detail) FROM plans p JOIN verdicts v USING (episode) "
+            "WHERE p.run = ? AND v.final AND v.status = 'failed' GROUP BY v.reason ORDER BY n DESC, v.reason",
+            [played.key],
+        ).rows
+    reasons = ", ".join(f"{reason}: {n:,}" for reason, n, _ in rows)
+    hints = [_WAY_OUT[reason] for reason, *_ in rows if reason in _WAY_OUT]
+    if keep_failed:
+        hints = ["without --keep-failed they are tried again"]
+    line = (
+        f"oversight: {played.failed:,} of {played.planned:,} episodes failed ({reasons}; e.g. {rows[0][2]})"
+    )
+    return "; ".join([line, *hints])

@@ -1,0 +1,79 @@
+"""Rehearsal: a protocol driven with made-up turns, so that what cannot be played is found before it costs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator
+from typing import Any
+
+from oversight.elicit import judge
+from oversight.episode import Episode
+from oversight.errors import BadProtocol
+from oversight.moves import Ask, Judge, Move, Speak, Together, Turn, Verdict
+from oversight.speech import speak
+from oversight.views import Act, view
+
+
+def rehearse(episode: Episode) -> tuple[Move, ...]:
+    """Drive an episode's protocol and render every prompt with made-up turns, making no call.
+
+    Finds a template or protocol that breaks its contract before anything is spent. Returns the moves.
+    """
+    moves: list[Move] = []
+    seen: list[Turn] = []
+    arm = episode.arm
+
+    def one(move: Any, known: tuple[Turn, ...]) -> Any:
+        if isinstance(move, Together):
+            answers: list[Any] = []
+            for part in move.parts:
+                if isinstance(part, Generator):
+                    drive(part, known)
+                    answers.append(None)
+                else:
+                    answers.append(one(part, known))
+            return tuple(answers)
+        if not isinstance(move, Speak | Ask | Judge):
+            raise BadProtocol(f"protocol {arm.protocol.name!r} yielded {move!r}, which is no move")
+        moves.append(move)
+        player = arm.players.get(getattr(move.seat, "role", ""))
+        if player is None:
+            raise BadProtocol(
+                f"protocol {arm.protocol.name!r} moves a seat it did not declare: {move.seat!r}"
+            )
+        act: Act = "judge" if isinstance(move, Judge) else "ask" if isinstance(move, Ask) else "speak"
+        reads = move.passage if isinstance(move, Judge) else episode.role_reads(move.seat.role)
+        looking = view(
+            episode.question,
+            episode.assignment.order,
+            episode.seats,
+            known,
+            move.seat,
+            act,
+            reads=reads,
+        )
+        next(judge(looking, player, arm.params) if act == "judge" else speak(looking, player, arm.params))
+        if isinstance(move, Judge):
+            share = 1 / len(episode.assignment.order)
+            return Verdict("decided", player.elicit, (share,) * len(episode.assignment.order), 0)
+        turn = Turn("ask" if act == "ask" else "speak", move.seat.name, looking.round, "…")
+        seen.append(turn)
+        return turn
+
+    def drive(script: Any, known: tuple[Turn, ...] | None = None) -> None:
+        if not inspect.isgenerator(script):
+            raise BadProtocol(f"protocol {arm.protocol.name!r} is not a generator: it must `yield` its moves")
+        answer: Any = None
+        start = len(seen)
+        while True:
+            try:
+                move = script.send(answer)
+            except StopIteration:
+                return
+            before = tuple(seen) if known is None else (*known, *seen[start:])
+            answer = one(move, before)
+
+    drive(arm.protocol.script(episode.case, **arm.params))
+    if not any(isinstance(move, Judge) for move in moves):
+        raise BadProtocol(f"protocol {arm.protocol.name!r} ends without a Judge move")
+    return tuple(moves)

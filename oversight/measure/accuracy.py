@@ -1,0 +1,258 @@
+"""How often the judge was right, what became of every planned episode, and what it took.
+
+Accuracy is the mean over decided verdicts. Its interval clusters on the question's group, so that
+repeats of a question (both answer orders, a consultant on either side, several samples) and
+questions on one passage count for what they are worth (Miller 2024, arXiv 2411.00640, §2.2).
+
+Each table is one SQL statement (`statements`); only the intervals are added here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from oversight.store.reading import Reader
+
+LEVEL = 0.95
+
+_NEWEST = """newest AS (  -- of each arm on each task, the run that planned it last
+  SELECT e.arm, q.task, arg_max(r.run, r.started) AS run
+  FROM plans p JOIN runs r USING (run) JOIN episodes e USING (episode) JOIN questions q USING (question)
+  GROUP BY ALL
+),
+scope AS (  -- all that have a verdict, and those the newest run planned
+  SELECT episode FROM verdicts WHERE final
+  UNION
+  SELECT p.episode
+  FROM plans p JOIN episodes e USING (episode) JOIN questions q USING (question)
+       JOIN newest n ON n.run = p.run AND n.arm = e.arm AND n.task = q.task
+)"""
+
+_ONE_RUN = """scope AS (  -- what this run planned
+  SELECT DISTINCT episode FROM plans WHERE run = {run}
+)"""
+
+_ROWS = """played AS (
+  SELECT q.task, e.arm, q.question, q."group", e.argued = l.label AS argued_right,
+         coalesce(v.status, 'unfinished') AS status, v.choice = l.label AS correct
+  FROM scope JOIN episodes e USING (episode) JOIN questions q USING (question)
+       JOIN labels l USING (question)
+       LEFT JOIN verdicts v ON v.episode = e.episode AND v.final
+)"""
+
+_ACCURACY = """SELECT task, a.protocol, a.params, a.judge, a.speaker, a.players, arm,
+       count(*) FILTER (status = 'decided' AND correct)
+         / nullif(count(*) FILTER (status = 'decided'), 0) AS accuracy,
+       count(*) FILTER (status = 'decided' AND correct) / count(*) AS worst,
+       count(*) FILTER (status <> 'decided' OR correct) / count(*) AS best,
+       count(*) AS episodes,
+       count(*) FILTER (status = 'decided') AS decided,
+       count(*) FILTER (status = 'tie') AS tie,
+       count(*) FILTER (status = 'unparsable') AS unparsable,
+       count(*) FILTER (status = 'refused') AS refused,
+       count(*) FILTER (status = 'failed') AS failed,
+       count(*) FILTER (status = 'unfinished') AS unfinished,
+       count(DISTINCT question) AS questions, count(DISTINCT "group") AS groups
+FROM played JOIN arms a USING (arm)
+GROUP BY ALL ORDER BY task, a.judge, a.protocol, a.params, a.speaker, arm"""
+
+_CLUSTERS = """SELECT task, arm, "group", argued_right,
+       count(*) AS decided, count(*) FILTER (correct) AS "right"
+FROM played WHERE status = 'decided'
+GROUP BY ALL ORDER BY ALL"""
+
+# What a turn or verdict used without paying was found in the store; unknown tokens or cost stay unknown.
+_SPENDING = """SELECT q.task, e.arm, count(*) FILTER (u.paid) AS made, count(*) FILTER (NOT u.paid) AS found,
+       CASE WHEN bool_or(u.paid AND c.prompt_tokens IS NULL) THEN NULL
+            ELSE coalesce(sum(c.prompt_tokens) FILTER (u.paid), 0)::BIGINT END AS prompt_tokens,
+       CASE WHEN bool_or(u.paid AND c.completion_tokens IS NULL) THEN NULL
+            ELSE coalesce(sum(c.completion_tokens) FILTER (u.paid), 0)::BIGINT END AS completion_tokens,
+       CASE WHEN bool_or(u.paid AND c.cost IS NULL) THEN NULL
+            ELSE coalesce(sum(c.cost) FILTER (u.paid), 0) END AS cost,
+       coalesce(sum(c.seconds) FILTER (u.paid), 0) AS seconds
+FROM scope JOIN episodes e USING (episode) JOIN questions q USING (question)
+     JOIN uses u USING (episode) JOIN calls c USING (call)
+GROUP BY ALL ORDER BY q.task, e.arm"""
+
+_RUNS = """SELECT lower(lpad(to_hex(r.run), 16, '0')) AS id, r.status, r.started, r.ended, r.planned,
+       (SELECT count(DISTINCT p.episode) FROM plans p JOIN verdicts v USING (episode)
+        WHERE p.run = r.run AND v.final) AS judged
+FROM runs r{where} ORDER BY r.started DESC LIMIT 1"""
+
+
+def statements(run: int | None = None) -> dict[str, str]:
+    """The SQL behind each table, by name: over the whole database, or over what one run planned."""
+    scope = _NEWEST if run is None else _ONE_RUN.format(run=run)
+    return {
+        "accuracy": f"WITH {scope},\n{_ROWS}\n{_ACCURACY}",
+        "clusters": f"WITH {scope},\n{_ROWS}\n{_CLUSTERS}",
+        "spending": f"WITH {scope}\n{_SPENDING}",
+        "run": _RUNS.format(where="" if run is None else f" WHERE r.run = {run}"),
+    }
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval of a proportion, or None and the reason why there is none."""
+
+    low: float | None
+    high: float | None
+    method: Literal["t", "wilson"] | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Accuracy where the one argued answer was right, or where it was wrong."""
+
+    argued_right: bool
+    decided: int
+    accuracy: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Spending:
+    """Calls of an arm: made for it or found in the store. None is unknown; `cost` in US dollars.
+
+    `seconds` is the sum of what each call took from being asked for to its reply, waiting for a place
+    in a batch included: calls made side by side count each.
+    """
+
+    made: int
+    found: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One arm on one task. `accuracy` is over decided verdicts, None where there are none; `worst`
+    and `best` count every other planned episode as wrong and as right."""
+
+    task: str
+    protocol: str
+    params: dict[str, Any]
+    judge: str
+    speaker: str | None
+    players: dict[str, dict[str, Any]]
+    arm: int
+    accuracy: float | None
+    worst: float
+    best: float
+    episodes: int
+    decided: int
+    tie: int
+    unparsable: int
+    refused: int
+    failed: int
+    unfinished: int
+    questions: int
+    groups: int
+    interval: Interval
+    splits: tuple[Split, ...]
+    spending: Spending
+
+    @property
+    def place(self) -> int:
+        """Where reports put it: the floor 0, protocols 1, the ceiling 2."""
+        if self.protocol != "direct":
+            return 1
+        return 2 if self.params.get("passage") else 0
+
+
+def measure(reader: Reader, run: int | None = None) -> list[Accuracy]:
+    """Accuracy of every arm on every task, floor first and ceiling last: of the whole database, or of
+    what one run planned. Raises `StoreError`."""
+    sql = statements(run)
+    clusters: dict[tuple[str, int], list[tuple[bool | None, int, int, str]]] = defaultdict(list)
+    for task, arm, group, argued_right, decided, right in reader.sql(sql["clusters"]).rows:
+        clusters[task, arm].append((argued_right, decided, right, group))
+    spent = {(task, arm): Spending(*rest) for task, arm, *rest in reader.sql(sql["spending"]).rows}
+    found = reader.sql(sql["accuracy"])
+    rows = []
+    for values in (dict(zip(found.columns, row, strict=True)) for row in found.rows):
+        key = (values["task"], values["arm"])
+        rows.append(
+            Accuracy(
+                **{
+                    **values,
+                    "params": json.loads(values["params"]),
+                    "players": json.loads(values["players"]),
+                },
+                interval=_of_groups([(group, n, k) for _, n, k, group in clusters[key]]),
+                splits=tuple(_splits(clusters[key])),
+                spending=spent.get(key, Spending(0, 0, 0, 0, 0.0, 0.0)),
+            )
+        )
+    return sorted(rows, key=lambda row: (row.task, row.judge, row.place))
+
+
+def _splits(clusters: Sequence[tuple[bool | None, int, int, str]]) -> list[Split]:
+    splits = []
+    for side in (True, False):
+        of_side = [(group, n, k) for argued_right, n, k, group in clusters if argued_right is side]
+        decided = sum(n for _, n, _ in of_side)
+        if decided:
+            splits.append(Split(side, decided, sum(k for *_, k in of_side) / decided, _of_groups(of_side)))
+    return splits
+
+
+def _of_groups(rows: Sequence[tuple[str, int, int]]) -> Interval:
+    groups: dict[str, tuple[int, int]] = {}
+    for group, n, k in rows:
+        before = groups.get(group, (0, 0))
+        groups[group] = (before[0] + n, before[1] + k)
+    return interval([n for n, _ in groups.values()], [k for _, k in groups.values()])
+
+
+def interval(decided: Sequence[int], right: Sequence[int]) -> Interval:
+    """The interval of sum(right) / sum(decided), given both per group (each of shape (groups,)).
+
+    The t interval of an intercept with clustered errors, on groups − 1 degrees of freedom. Where it
+    would reach 0 or 1, or the groups do not differ at all, Wilson's with an effective n: n over the
+    design effect (at least 1), and adjusted to the degrees of freedom as in Korn and Graubard 1998,
+    Surv. Methodol. 24; where there is no spread to take a design effect from, the number of groups.
+    """
+    n, k, groups = sum(decided), sum(right), len(decided)
+    if n == 0:
+        return Interval(None, None, None, "no verdict was decided")
+    if groups == 1:
+        return Interval(None, None, None, "one group only: its spread cannot be told")
+    error, low, high = _clustered(decided, right) if 0 < k < n else (0.0, 0.0, 1.0)
+    if error > 1e-12 and low > 0 and high < 1:
+        return Interval(low, high, "t")
+    from statsmodels.stats.proportion import proportion_confint
+
+    mean = k / n
+    effective = float(groups)
+    if error > 1e-12:
+        from scipy.stats import norm, t
+
+        tail = (1 + LEVEL) / 2
+        unclustered = mean * (1 - mean) / n
+        effective = (
+            n * min(1.0, unclustered / error**2) * float(norm.ppf(tail) / t.ppf(tail, groups - 1)) ** 2
+        )
+    low, high = proportion_confint(mean * effective, effective, alpha=1 - LEVEL, method="wilson")
+    return Interval(max(0.0, float(low)), min(1.0, float(high)), "wilson")
+
+
+def _clustered(decided: Sequence[int], right: Sequence[int]) -> tuple[float, float, float]:
+    """Standard error and t interval of the mean, clustered, with the correction groups / (groups − 1)."""
+    import numpy as np
+    from statsmodels.regression.linear_model import OLS
+
+    sizes, ones = np.asarray(decided), np.asarray(right)
+    y = np.repeat(np.tile([1.0, 0.0], len(sizes)), np.column_stack([ones, sizes - ones]).ravel())
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    fit = OLS(y, np.ones_like(y)).fit(cov_type="cluster", cov_kwds={"groups": group}, use_t=True)
+    low, high = fit.conf_int(alpha=1 - LEVEL)[0]
+    return float(fit.bse[0]), float(low), float(high)

@@ -1,0 +1,280 @@
+"""Models that run here: any Hugging Face causal language model with a chat template, batched.
+
+torch and transformers load when a model is opened, not when this module is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oversight.errors import ContextOverflow, OversightError, Transport, UserError
+from oversight.models.interface import Completion, Model, Request
+from oversight.models.local.batching import Batcher, Job
+from oversight.models.local.chat import Chat
+
+if TYPE_CHECKING:
+    from oversight.models.local.scoring import Query
+    from oversight.models.local.writing import Reply
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+HASHED = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
+ROUND = 256
+"""Most scoring requests in one batch: more would gain nothing, and be lost together in a crash."""
+
+
+def cache_dir() -> Path:
+    """Where downloads and hashes are kept: $OVERSIGHT_CACHE or ~/.cache/oversight."""
+    return Path(os.environ.get("OVERSIGHT_CACHE") or Path.home() / ".cache" / "oversight")
+
+
+class LocalModel(Model):
+    """A causal language model from a folder or a hub id, as `torch/<source>`.
+
+    `dtype` is fp32, bf16 or fp16 (default: fp32 on a CPU, bf16 on CUDA, fp16 on MPS); only fp32 gives
+    the same texts whatever the batch. `device` is cuda, mps or cpu (default: the first there is).
+    `max_batch` is how many replies are written at once. `weights` identifies the weights where the
+    source's content should not be hashed.
+
+    Raises `UserError` where torch is missing, the source cannot be loaded or it has no chat template.
+    """
+
+    kind = "local"
+    scores = True
+    elicitation = "texts"
+
+    def __init__(
+        self,
+        source: str | Path,
+        *,
+        name: str = "",
+        dtype: str | None = None,
+        device: str | None = None,
+        max_batch: int | None = None,
+        weights: str = "",
+    ) -> None:
+        self.name = name or f"torch/{source}"
+        try:
+            import torch
+            import transformers
+        except ImportError as error:
+            raise UserError(f"model {self.name!r} needs torch: pip install 'oversight[local]'") from error
+        if dtype is not None and dtype not in DTYPES:
+            raise UserError(f"model {self.name!r}: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+        if max_batch is not None and max_batch < 1:
+            raise UserError(f"model {self.name!r}: max_batch is {max_batch}; it must be at least 1")
+        device = _device(self.name, device)
+        dtype = dtype or {"cpu": "fp32", "mps": "fp16"}.get(device.split(":")[0], "bf16")
+        folder = _folder(self.name, str(source))
+        with _loading(self.name, str(source)):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder or str(source))
+            model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                folder or str(source), dtype=getattr(torch, DTYPES[dtype])
+            )
+        model.eval()
+        try:
+            model.to(device)
+        except torch.OutOfMemoryError as error:
+            raise UserError(f"model {self.name!r} does not fit into the memory of {device}") from error
+        text_config = model.config.get_text_config()
+        self.context = getattr(text_config, "max_position_embeddings", None)
+        if not weights:
+            commit = getattr(model.config, "_commit_hash", None)
+            weights = f"sha256:{hash_folder(folder)}" if folder else f"{source}@{commit or 'unknown'}"
+        self.identity = f"{weights}/{dtype}"
+        self._chat = Chat(self.name, tokenizer, _eos_ids(model))
+
+        from oversight.models.local.runner import Runner
+
+        self._runner = Runner(model, self._chat, max_batch)
+        self.max_batch = self._runner.max_batch
+        self._batcher = Batcher(self.name, self._work, {"generate": 4 * self.max_batch, "score": ROUND})
+        self._runner.stop = self._check_open
+
+    @property
+    def shares(self) -> bool:
+        """Whether batches share prefixes. False for models whose attention does not allow it: these run
+        one sequence at a time."""
+        return self._runner.shares
+
+    async def generate(self, request: Request) -> Completion:
+        """Reply to `request.messages`, in a batch with whatever else is asked at the time.
+
+        Raises `ContextOverflow` if prompt and `max_tokens` exceed the context.
+        """
+        return await self._batcher.submit("generate", request)
+
+    async def score(self, request: Request) -> Completion:
+        """Log-probabilities of `request.continuations` coming after `request.messages`.
+
+        Raises `ContextOverflow` if the prompt and the longest continuation exceed the context.
+        """
+        return await self._batcher.submit("score", request)
+
+    def close(self) -> None:
+        """Stop the worker thread. Calls still waiting fail with `Transport`."""
+        self._batcher.close()
+
+    def _check_open(self) -> None:
+        if self._batcher.stopping.is_set():
+            raise Transport(f"{self.name} was closed")
+
+    def _work(self, jobs: list[Job]) -> None:
+        """Run one batch, in the worker thread."""
+        import torch
+
+        try:
+            if jobs[0].kind == "score":
+                self._runner.score([query for job in jobs if (query := self._query(job))])
+            else:
+                self._runner.write([reply for job in jobs if (reply := self._reply(job))])
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise UserError(
+                f"{self.name} ran out of memory; lower max_batch (it is {self.max_batch})"
+            ) from error
+
+    def _query(self, job: Job) -> Query | None:
+        from oversight.models.local.scoring import Query
+
+        with _failing(job):
+            request = job.request
+            prompt = self._chat.prompt(request.messages)
+            continuations = (
+                self._chat.continuation(request.messages, prompt, c) for c in request.continuations
+            )
+            query = Query(prompt, tuple(continuations), _done(job), lambda: job.dropped)
+            self._check_length(query.needed)
+            return query
+        return None
+
+    def _reply(self, job: Job) -> Reply | None:
+        from oversight.models.local.writing import Reply
+
+        with _failing(job):
+            prompt = self._chat.prompt(job.request.messages)
+            reply = Reply(job.request, prompt, _done(job), lambda: job.dropped)
+            self._check_length(reply.needed)
+            return reply
+        return None
+
+    def _check_length(self, needed: int) -> None:
+        if self.context is not None and needed > self.context:
+            raise ContextOverflow(self.name, needed, self.context)
+
+
+def open_smollm2(**options: Any) -> LocalModel:
+    """The embedded default, SmolLM2-135M-Instruct. `UserError` says how to get it where it is missing."""
+    from oversight.models.local import smollm2
+
+    return LocalModel(smollm2.find(), name="smollm2", weights=smollm2.WEIGHTS, **options)
+
+
+def _done(job: Job) -> Any:
+    def done(completion: Completion) -> None:
+        job.result = completion
+
+    return done
+
+
+@contextlib.contextmanager
+def _failing(job: Job) -> Iterator[None]:
+    """What goes wrong with one request's prompt is that request's failure alone."""
+    try:
+        yield
+    except Exception as error:  # handed to the caller
+        job.error = error
+
+
+@contextlib.contextmanager
+def _loading(name: str, source: str) -> Iterator[None]:
+    """Turns the many ways in which loading fails into one line."""
+    try:
+        with quiet():
+            yield
+    except OversightError:
+        raise
+    except Exception as error:  # OSError, ValueError, KeyError, hub and safetensors errors
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"cannot load model {name!r} from {source!r}: {reason}") from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """transformers without its progress bars."""
+    import transformers
+
+    logging: Any = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _device(name: str, wanted: str | None) -> str:
+    import torch
+
+    if wanted is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = wanted.split(":")[0]
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(kind, False):
+        known = ", ".join(device for device, here in there.items() if here)
+        raise UserError(f"model {name!r}: there is no device {wanted!r} here; there is {known}")
+    return wanted
+
+
+def _folder(name: str, source: str) -> Path | None:
+    """The local folder that `source` names, or None for a hub id."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise UserError(f"model {name!r}: the folder {source} holds no config.json")
+        return path
+    if source.startswith((".", "/", "~")) or path.exists() or source.count("/") > 1:
+        raise UserError(f"model {name!r}: there is no folder {source}")
+    return None
+
+
+def _eos_ids(model: Any) -> Sequence[int]:
+    for config in (model.generation_config, model.config.get_text_config()):
+        eos = getattr(config, "eos_token_id", None)
+        if eos is not None:
+            return [eos] if isinstance(eos, int) else list(eos)
+    return []
+
+
+def hash_folder(folder: Path) -> str:
+    """Hash of what a model folder computes: weights, configuration, tokenizer and chat template.
+
+    Files' hashes are remembered by path, size and time of change, for hashing gigabytes takes minutes.
+    """
+    remembered = cache_dir() / "hashes.json"
+    try:
+        known: dict[str, str] = json.loads(remembered.read_text())
+    except (OSError, ValueError):
+        known = {}
+    whole, fresh = hashlib.sha256(), {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix not in HASHED or not file.is_file():
+            continue
+        stat = file.stat()
+        key = f"{file.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+        if key not in known:
+            with file.open("rb") as stream:
+                known[key] = fresh[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+        whole.update(f"{file.name}:{known[key]}\n".encode())
+    if fresh:
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+            remembered.parent.mkdir(parents=True, exist_ok=True)
+            new = remembered.with_suffix(f".{os.getpid()}")
+            new.write_text(json.dumps(known))
+            new.replace(remembered)
+    return whole.hexdigest()[:32]

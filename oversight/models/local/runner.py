@@ -1,0 +1,141 @@
+"""A loaded model and its memory: decides how its batches run, and runs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from oversight.models.local import plain, scoring
+from oversight.models.local.attention import IMPLEMENTATION
+from oversight.models.local.chat import Chat
+from oversight.models.local.decode import Rows
+from oversight.models.local.prefixes import Prefixes
+from oversight.models.local.writing import Reply, Writer
+
+STEP = {"cpu": 512, "mps": 1024, "cuda": 8192}
+"""New tokens a pass computes at most: enough to keep the device busy, few enough to bound memory."""
+
+BATCH = {"cpu": 64, "mps": 32, "cuda": 256}
+"""Replies written at once, unless told otherwise."""
+
+
+class Runner:
+    """Scores and writes with `model`. `shares` says whether prefixes are shared (see plain.py if not).
+
+    A quarter of the machine's memory (on CUDA, half of what the weights left free) is for keys and
+    values: a third of that keeps prefixes from batch to batch, the rest is for replies being written.
+    """
+
+    def __init__(self, model: Any, chat: Chat, max_batch: int | None) -> None:
+        self._model, self._chat = model, chat
+        kind = model.device.type
+        self.max_batch = max_batch or BATCH[kind]
+        self.stop: Callable[[], None] = lambda: None
+        self.shares = fits(model)
+        if not self.shares:
+            return
+        layers = model.config.get_text_config().num_hidden_layers
+        tokens = _memory(model) // _token_bytes(model)
+        self._prefixes = Prefixes(model, layers, capacity=max(1024, tokens // 3), step=STEP[kind])
+        self._prefixes.stop = lambda: self.stop()
+        self._writer = Writer(
+            model,
+            layers,
+            chat,
+            self._prefixes,
+            max_batch=self.max_batch,
+            tokens=max(1024, 2 * tokens // 3),
+            share=not _windowed(model),
+        )
+
+    def score(self, queries: Sequence[scoring.Query]) -> None:
+        """Score all of `queries`."""
+        if self.shares:
+            scoring.score(self._prefixes, queries)
+        else:
+            plain.score(self._model, queries, self.stop)
+
+    def write(self, replies: Sequence[Reply]) -> None:
+        """Write all of `replies` to their ends."""
+        if self.shares:
+            self._writer.write(replies)
+        else:
+            plain.write(self._model, self._chat, replies, self.stop)
+
+
+def _windowed(model: Any) -> bool:
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None:
+        return "sliding_attention" in kinds
+    return getattr(config, "sliding_window", None) is not None
+
+
+def _token_bytes(model: Any) -> int:
+    """Bytes of keys and values a token takes."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * dim * model.dtype.itemsize)
+
+
+def _memory(model: Any) -> int:
+    """Bytes for keys and values."""
+    if model.device.type == "cuda":
+        return int(torch.cuda.mem_get_info(model.device)[0]) // 2
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+
+
+@torch.inference_mode()
+def fits(model: Any) -> bool:
+    """Whether the shared passes compute what the model's own forward pass computes; switches them on if so.
+
+    Tried on three short sequences, two of which share a prefix, and a reply of one token.
+    """
+    config = model.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    ropes = [rope, *(r for r in rope.values() if isinstance(r, dict))]
+    if any(r.get("rope_type") in ("dynamic", "longrope") for r in ropes):
+        return False  # positions that depend on the longest sequence in the batch
+    kinds = getattr(config, "layer_types", None) or ["full_attention"]
+    if not set(kinds) <= {"full_attention", "sliding_attention"}:
+        return False
+    own = model.config._attn_implementation
+    base = [(7 * i + 3) % min(config.vocab_size, 1000) for i in range(1, 12)]
+    sequences = [base, [*base[:6], 5, 9, 11], [2, 4, 8]]
+    try:
+        expected = [
+            model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0, -1].float()
+            for ids in sequences
+        ]
+        model.set_attn_implementation(IMPLEMENTATION)
+        tree = Prefixes(model, config.num_hidden_layers, capacity=64, step=64)
+        got: dict[int, torch.Tensor] = {}
+        ends = [tree.add(ids[:-1], marks=[])[1] for ids in sequences]
+        for i, ids in enumerate(sequences):
+            tree.add(ids, marks=[i])
+
+        def read(marks: list[list[int]], logits: torch.Tensor) -> None:
+            got.update({mark: row.float() for who, row in zip(marks, logits, strict=True) for mark in who})
+
+        tree.fill(read)
+        rows = Rows(model, config.num_hidden_layers, share=False)
+        rows.join(ends, [len(ids) + 1 for ids in sequences])
+        stepped = rows.step([ids[-1] for ids in sequences]).float()
+    except Exception:  # whatever it is that this architecture does not have in common with the others
+        model.set_attn_implementation(own)
+        return False
+    spread = max(float(e.std()) for e in expected)
+    tolerance = spread * (1e-3 if model.dtype == torch.float32 else 0.1)
+    right = all(
+        float((e - g).abs().max()) <= tolerance
+        for e, a, b in zip(expected, (got[i] for i in range(len(sequences))), stepped, strict=True)
+        for g in (a, b)
+    )
+    if not right or (_windowed(model) and tree.windows <= {None}):
+        model.set_attn_implementation(own)
+        return False
+    return True

@@ -1,0 +1,420 @@
+"""simulated/…: players with dialled behaviour, whose results are known before they play.
+
+    simulated/judge:accuracy=0.7,position_bias=0,credulity=0.3,query_value=0,passage_accuracy=,slope=
+    simulated/debater:skill=0.5,truth_advantage=0.5,spread=1            (a consultant too)
+
+They are instruments, not subjects: what the statistics say of their episodes must agree with the
+formulas below. They alone are told the answers (`Simulated.reveal`), by the engine before a run,
+never through a prompt. All draws derive from a request's seed, so the same call is the same draw;
+other sample numbers are new draws (`stochastic`). A cached call does not know of a label that was
+corrected since: use a new database then.
+
+**The debater.** Each speech says its answer in plain words and carries a number, its evidence,
+drawn from N(skill + truth_advantage·[its answer is right], spread²). It reaches the judge as text
+that the view lets through, or not at all.
+
+**The judge.** It has a utility for each answer i, and decides for the largest:
+
+    u_i = d·[i right] + e_i + position_bias·[i shown first]
+        + credulity·(sum of the evidence it sees for i) + query_value·(its questions replied to)·[i right]
+
+with e_i ~ N(0, 1/2), independent. d is what makes it right with probability `accuracy` when alone:
+for two answers u_right - u_wrong ~ N(d, 1), so d = Φ⁻¹(accuracy); for k answers d solves
+∫ φ(z) Φ(z + d√2)^(k-1) dz = accuracy. Where it may read the passage, d is that of `passage_accuracy`.
+
+For two answers, n speeches an answer and q questions replied to, P(right) is Φ(mean / sd) of
+u_right - u_wrong (± position_bias when the right answer is shown first, or second):
+
+    direct                   N(d ± bias, 1)
+    debate                   N(d + c·n·truth_advantage + q·query_value ± bias, 1 + 2·c²·n·spread²)
+    consultancy, honest      N(d + c·n·(skill + truth_advantage) + q·query_value ± bias, 1 + c²·n·spread²)
+    consultancy, dishonest   N(d - c·n·skill + q·query_value ± bias, 1 + c²·n·spread²)
+
+where c is credulity. `expected` gives these, and those for more answers, by quadrature.
+
+**What it reports.** p = softmax(slope·u), by default with slope = 2d. That is the posterior of the
+judge alone: utilities are N(d·[i right], 1/2), so the likelihood of "i is right" is proportional to
+exp(-(u_i - d)² + u_i²), that is to exp(2·d·u_i), and with every answer as likely beforehand
+the posterior is softmax(2·d·u). It is calibrated, then, only without bias, speeches and questions.
+After a debate all utilities have one variance V = 1/2 + c²·n·spread² and the right one a mean higher
+by D = d + c·n·truth_advantage + q·query_value, so slope = D/V is the posterior (`debate_slope`); a
+judge that keeps to 2d there is a judge who does not know how much debate tells. Below chance d is
+negative and the slope is 2|d|: such a judge is confidently wrong. At chance, where 2d would make
+every verdict a tie, it is 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Any, TypeVar
+
+from oversight.errors import UserError, unknown
+from oversight.models.interface import Completion, Model, Request
+from oversight.question import Label, Question
+from oversight.quotes import defuse
+from oversight.views import View
+
+NOISE = math.sqrt(0.5)
+"""Standard deviation of e_i."""
+QUESTION = "Which answer does the evidence speak for?"
+
+_STRENGTH = re.compile(r"With strength ([+-]\d+\.\d+): (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class JudgeDials:
+    """How a simulated judge decides; see the module. None: `slope` is 2d, `passage_accuracy` `accuracy`."""
+
+    accuracy: float = 0.7
+    position_bias: float = 0.0
+    credulity: float = 0.3
+    query_value: float = 0.0
+    passage_accuracy: float | None = None
+    slope: float | None = None
+
+    def d(self, answers: int, passage: bool = False) -> float:
+        """By how much the right answer's utility is higher."""
+        alone = self.accuracy if not passage or self.passage_accuracy is None else self.passage_accuracy
+        return advantage(alone, answers)
+
+    def steepness(self, answers: int, passage: bool = False) -> float:
+        """The slope of its probabilities in its utilities."""
+        return self.slope if self.slope is not None else 2 * abs(self.d(answers, passage)) or 1.0
+
+
+@dataclass(frozen=True)
+class DebaterDials:
+    """How strong a simulated debater's speeches are; see the module."""
+
+    skill: float = 0.5
+    truth_advantage: float = 0.5
+    spread: float = 1.0
+
+
+RANGES = {
+    "accuracy": (0.001, 0.999),
+    "position_bias": (-10.0, 10.0),
+    "credulity": (-10.0, 10.0),
+    "query_value": (-10.0, 10.0),
+    "passage_accuracy": (0.001, 0.999),
+    "slope": (0.001, 100.0),
+    "skill": (-10.0, 10.0),
+    "truth_advantage": (-10.0, 10.0),
+    "spread": (0.0, 10.0),
+}
+
+
+# what is known beforehand
+
+
+def win(means: Sequence[float], variances: Sequence[float], place: int) -> float:
+    """P(the utility at `place` is the largest), for independent normal utilities."""
+    sds = [math.sqrt(v) for v in variances]
+    others = [i for i in range(len(means)) if i != place]
+    if len(others) == 1:
+        gap = means[place] - means[others[0]]
+        return NormalDist().cdf(gap / math.sqrt(variances[place] + variances[others[0]]))
+    from scipy.integrate import quad
+    from scipy.special import ndtr
+
+    def weight(z: float) -> float:
+        x = means[place] + sds[place] * z
+        beaten = math.prod(float(ndtr((x - means[i]) / sds[i])) for i in others)
+        return beaten * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+    value, _ = quad(weight, -10.0, 10.0, epsabs=1e-10, limit=200)
+    return float(value)
+
+
+@lru_cache(maxsize=1024)
+def advantage(accuracy: float, answers: int) -> float:
+    """d: how much higher the right one's utility is for a judge that alone is right so often."""
+    if answers == 2:
+        return NormalDist().inv_cdf(accuracy)
+    if math.isclose(accuracy * answers, 1.0):
+        return 0.0
+    from scipy.optimize import brentq
+
+    def miss(d: float) -> float:
+        return win([d] + [0.0] * (answers - 1), [0.5] * answers, 0) - accuracy
+
+    return float(brentq(miss, -20.0, 20.0, xtol=1e-10))
+
+
+def _utilities(
+    judge: JudgeDials,
+    debater: DebaterDials | None,
+    speeches: Sequence[int],
+    right: int,
+    replies: int,
+    passage: bool = False,
+) -> tuple[list[float], list[float]]:
+    """Mean and variance of each utility; `speeches[i]` are made for the answer shown at i."""
+    debater = debater or DebaterDials()
+    means, variances = [], []
+    for i, n in enumerate(speeches):
+        told = n * (debater.skill + (debater.truth_advantage if i == right else 0.0))
+        mean = judge.credulity * told + (judge.position_bias if i == 0 else 0.0)
+        if i == right:
+            mean += judge.d(len(speeches), passage) + judge.query_value * replies
+        means.append(mean)
+        variances.append(NOISE**2 + judge.credulity**2 * n * debater.spread**2)
+    return means, variances
+
+
+def expected(
+    judge: JudgeDials,
+    debater: DebaterDials | None = None,
+    *,
+    rounds: int = 0,
+    honest: bool | None = None,
+    replies: int = 0,
+    answers: int = 2,
+    right: int | None = None,
+    passage: bool = False,
+) -> float:
+    """The accuracy these dials must show.
+
+    Direct with `rounds=0`; else a consultancy on the right (`honest` True) or a wrong answer (False),
+    or, with `honest` None, a debate. `rounds` counts the speeches made for an answer, `replies` the
+    judge's questions that got one. `right` is the place at which the right answer is shown; None takes
+    all places alike, as do the wrong answers that a dishonest consultant may have been given.
+    """
+    shares = []
+    for place in range(answers) if right is None else [right]:
+        if honest is None:
+            argued = [[rounds] * answers]
+        else:
+            told = [place] if honest else [i for i in range(answers) if i != place]
+            argued = [[rounds if i == t else 0 for i in range(answers)] for t in told]
+        for speeches in argued:
+            means, variances = _utilities(judge, debater, speeches, place, replies, passage)
+            shares.append(win(means, variances, place))
+    return sum(shares) / len(shares)
+
+
+def debate_slope(
+    judge: JudgeDials, debater: DebaterDials, rounds: int, replies: int = 0, answers: int = 2
+) -> float:
+    """The slope with which a judge without position bias is calibrated after such a debate."""
+    means, variances = _utilities(judge, debater, [rounds] * answers, 0, replies)
+    return (means[0] - means[1] - judge.position_bias) / variances[0]
+
+
+def expected_scores(
+    judge: JudgeDials,
+    debater: DebaterDials | None = None,
+    *,
+    rounds: int = 0,
+    replies: int = 0,
+    right: int = 0,
+) -> tuple[float, float]:
+    """Mean of p(right) and of (1 - p(right))², half the two-sided Brier score; direct or debate, two answers.
+
+    The log-odds of the right answer are slope·(u_right - u_wrong), a normal variable.
+    """
+    from scipy.integrate import quad
+
+    means, variances = _utilities(judge, debater, [rounds] * 2, right, replies)
+    slope = judge.steepness(2)
+    mean, sd = slope * (means[right] - means[1 - right]), slope * math.sqrt(sum(variances))
+
+    def missed(z: float) -> float:
+        return 0.5 * (1 - math.tanh((mean + sd * z) / 2))
+
+    def average(power: int) -> float:
+        pdf = NormalDist().pdf
+        value, _ = quad(lambda z: missed(z) ** power * pdf(z), -10.0, 10.0, epsabs=1e-10, limit=200)
+        return float(value)
+
+    return 1 - average(1), average(2)
+
+
+# the players
+
+
+class Simulated(Model):
+    """A player that knows the answers it was revealed, and plays by its dials."""
+
+    kind = "simulated"
+    stochastic = True
+    scores = True
+    elicitation = "letters"
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        self._right: dict[tuple[str, frozenset[str]], str] = {}
+
+    def reveal(self, items: Sequence[tuple[Question, Label]]) -> None:
+        """Learn the answers: the only place where a player is ever told a label. The engine calls it.
+
+        Raises `UserError` where two questions that look the same have different right answers.
+        """
+        for question, label in items:
+            key, right = (question.text, frozenset(question.answers)), question.answers[label.index]
+            if self._right.setdefault(key, right) != right:
+                raise UserError(
+                    f"two questions {question.text[:60]!r} with the same answers have different right ones, "
+                    "which simulated players cannot tell apart; use another task with them"
+                )
+
+    def right(self, view: View) -> int:
+        """The place at which the right answer is shown."""
+        texts = [a.text for a in view.answers]
+        answer = self._right.get((view.question, frozenset(texts)))
+        if answer is None:
+            raise UserError(f"{self.name}: nobody revealed the answer to {view.question[:60]!r}")
+        return texts.index(answer)
+
+    async def generate(self, request: Request) -> Completion:
+        text = self._say(_view(request), random.Random(request.seed))
+        prompt = sum(len(m.content.split()) for m in request.messages)
+        return Completion(text, prompt_tokens=prompt, completion_tokens=len(text.split()), cost=0.0)
+
+    def _say(self, view: View, rng: random.Random) -> str:
+        raise NotImplementedError
+
+
+class SimulatedJudge(Simulated):
+    """See the module."""
+
+    def __init__(self, dials: JudgeDials, identity: str) -> None:
+        super().__init__(identity)
+        self.dials = dials
+
+    def utilities(self, view: View, rng: random.Random) -> list[float]:
+        """u_i of the answers, in the order shown."""
+        right, dials = self.right(view), self.dials
+        u = [rng.gauss(0.0, NOISE) for _ in view.answers]
+        u[right] += dials.d(len(u), view.passage is not None) + dials.query_value * replied(view)
+        u[0] += dials.position_bias
+        if dials.credulity:
+            u = [x + dials.credulity * e for x, e in zip(u, evidence(view), strict=True)]
+        return u
+
+    def _say(self, view: View, rng: random.Random) -> str:
+        if view.act == "ask":
+            return QUESTION
+        if view.act != "judge":
+            raise UserError("simulated/judge makes no speeches; use simulated/debater")
+        u = self.utilities(view, rng)
+        return f"Answer: {view.answers[u.index(max(u))].letter}"
+
+    async def score(self, request: Request) -> Completion:
+        """Log-probabilities of the answers, by letter or by " text"."""
+        view = _view(request)
+        u = self.utilities(view, random.Random(request.seed))
+        slope = self.dials.steepness(len(u), view.passage is not None)
+        top = max(u)
+        rest = slope * top + math.log(sum(math.exp(slope * (x - top)) for x in u))
+        known = {a.letter: slope * x - rest for a, x in zip(view.answers, u, strict=True)}
+        known |= {f" {a.text}": slope * x - rest for a, x in zip(view.answers, u, strict=True)}
+        try:
+            scores = tuple(known[c] for c in request.continuations)
+        except KeyError as error:
+            name = error.args[0]
+            raise UserError(f"simulated/judge scores the answers it is shown, not {name!r}") from None
+        prompt = sum(len(m.content.split()) for m in request.messages)
+        return Completion(scores=scores, prompt_tokens=prompt, completion_tokens=len(scores), cost=0.0)
+
+
+class SimulatedDebater(Simulated):
+    """See the module. It has no log-probabilities: its speeches are its own."""
+
+    scores = False
+
+    def __init__(self, dials: DebaterDials, identity: str) -> None:
+        super().__init__(identity)
+        self.dials = dials
+
+    def _say(self, view: View, rng: random.Random) -> str:
+        if view.act == "ask":
+            return QUESTION
+        if view.act != "speak" or view.answer is None:
+            raise UserError("simulated/debater argues an answer and decides nothing; use simulated/judge")
+        is_right = view.answer == view.answers[self.right(view)]
+        mean = self.dials.skill + (self.dials.truth_advantage if is_right else 0.0)
+        return f"With strength {rng.gauss(mean, self.dials.spread):+.3f}: {_claim(view.answer.text)}"
+
+
+def evidence(view: View) -> list[float]:
+    """The sum of the strengths of the speeches seen, for each answer in the order shown."""
+    total = [0.0] * len(view.answers)
+    for line in view.turns:
+        found = _STRENGTH.search(line.text) if line.kind == "speak" else None
+        if found is None:
+            continue
+        claims = [_claim(a.text) for a in view.answers]
+        said = " ".join(found[2].split())
+        argued = [i for i, claim in enumerate(claims) if said.startswith(claim) or claim.startswith(said)]
+        if len(argued) != 1:
+            raise UserError(f"{line.title} was cut before it had said its answer; give it more words=")
+        total[argued[0]] += float(found[1])
+    return total
+
+
+def replied(view: View) -> int:
+    """How many of the seat's own questions somebody spoke after."""
+    last = max((i for i, line in enumerate(view.turns) if line.kind == "speak"), default=-1)
+    return sum(line.mine and line.kind == "ask" for line in view.turns[: last + 1])
+
+
+def _claim(answer: str) -> str:
+    """What a debater says of its answer: without tags, and as our marks leave it."""
+    text = defuse(answer.translate({ord("<"): None, ord(">"): None}))
+    return f'the answer is "{" ".join(text.split())}".'
+
+
+def _view(request: Request) -> View:
+    if request.view is None:
+        raise UserError("simulated players look at views, and this request has none")
+    return request.view
+
+
+Dials = TypeVar("Dials", JudgeDials, DebaterDials)
+
+
+def open_simulated(name: str, options: Mapping[str, Any]) -> Simulated:
+    """`judge` or `debater` with its dials. Raises `UserError` for others, or a dial out of its range."""
+    if name == "judge":
+        return SimulatedJudge(*_read(name, JudgeDials, options))
+    if name in ("debater", "consultant"):
+        return SimulatedDebater(*_read("debater", DebaterDials, options))
+    raise unknown("simulated player", name, ["judge", "debater", "consultant"])
+
+
+def _read(name: str, kind: type[Dials], options: Mapping[str, Any]) -> tuple[Dials, str]:
+    """The dials, and the identity that spells them all."""
+    known: dict[str, Any] = {f.name: f.default for f in fields(kind)}
+    for dial, value in options.items():
+        if dial not in known:
+            near = difflib.get_close_matches(dial, known, n=1, cutoff=0.3)
+            tail = f"did you mean {near[0]!r} ({_range(near[0])})?" if near else ""
+            spelt = ", ".join(f"{d} ({_range(d)})" for d in known)
+            raise UserError(f"simulated/{name} has no dial {dial!r}; {tail or 'it has ' + spelt}")
+        known[dial] = _number(name, dial, value)
+    dials = kind(**known)
+    return dials, f"simulated/{name}:" + ",".join(f"{dial}={value!r}" for dial, value in known.items())
+
+
+def _number(name: str, dial: str, value: Any) -> float:
+    low, high = RANGES[dial]
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not low <= number <= high:
+        raise UserError(f"simulated/{name}: {dial}={value!r} is not a number from {_range(dial)}")
+    return number + 0.0  # -0.0 and 0.0 are one dial
+
+
+def _range(dial: str) -> str:
+    low, high = RANGES[dial]
+    return f"{low:g} to {high:g}"

@@ -1,0 +1,1 @@
+"""What the database holds, for people to read."""

@@ -1,0 +1,38 @@
+"""The report as plain data: dictionaries for dataframes, and JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from oversight.measure.accuracy import Accuracy, measure, statements
+from oversight.question import hex_id
+from oversight.report.naming import protocol_title
+
+if TYPE_CHECKING:
+    from oversight.store.reading import Reader
+
+
+def as_rows(rows: list[Accuracy]) -> list[dict[str, Any]]:
+    """One flat dictionary a row: shape (arms × tasks), `low` and `high` the 95 % interval."""
+    flat = []
+    for row in rows:
+        values = asdict(row)
+        spending, interval, splits = values.pop("spending"), values.pop("interval"), values.pop("splits")
+        values.pop("players")
+        values["arm"] = hex_id(row.arm)
+        head = {"protocol": values.pop("protocol"), "title": protocol_title(row.protocol, row.params)}
+        between = {"accuracy": values.pop("accuracy"), **interval}
+        for split in splits:
+            side = "argued_right" if split["argued_right"] else "argued_wrong"
+            values |= {side: split["accuracy"], f"{side}_decided": split["decided"]}
+            values |= {f"{side}_low": split["interval"]["low"], f"{side}_high": split["interval"]["high"]}
+        flat.append({"task": values.pop("task"), **head, **between, **values, **spending})
+    return flat
+
+
+def as_json(reader: Reader, run: int | None = None) -> str:
+    """The whole report, with the SQL of its tables, as JSON. Raises `StoreError`."""
+    rows = as_rows(measure(reader, run))
+    return json.dumps({"database": str(reader.path), "accuracy": rows, "sql": statements(run)}, indent=2)
