@@ -2,8 +2,9 @@
 
 free     the model writes a speech
 prefill  the same, its reply begun for it with the answer it argues (for models that forget their side)
-quotes   it picks the passage's own sentences: those that make its own judgement lean furthest to the
-         answer it argues (for models that cannot argue; a best-of-n over quotes, with itself as judge)
+quotes   it picks one of the passage's own sentences: the one not yet said that makes its own judgement
+         lean furthest to the answer it argues (for models that cannot argue; a best-of-n over quotes,
+         with itself as judge)
 """
 
 from __future__ import annotations
@@ -26,10 +27,8 @@ from oversight.views import View
 STYLES = {
     "free": "the model writes a speech",
     "prefill": "the same, its reply begun with the answer it argues",
-    "quotes": "the passage's own sentences that most favour the answer it argues, by the model's log-probs",
+    "quotes": "the passage's own sentence that most favours the answer it argues, by the model's log-probs",
 }
-QUOTES_A_SPEECH = 2
-
 _PRIVATE = re.compile(
     r"<\s*(think|thinking|scratchpad)\s*>(.*?)(?:<\s*/\s*\1\s*>|\Z)", re.IGNORECASE | re.DOTALL
 )
@@ -128,13 +127,8 @@ def _by_quotes(view: View, player: Player) -> Act[Turn]:
     completions: tuple[Completion, ...] = yield requests
     mine = answers.index(view.answer.text)
     ranked = sorted(range(len(pool)), key=lambda i: (-_lean(completions[i], mine), i))
-    chosen: list[int] = []
-    left = player.quote_words
-    for i in ranked:
-        if count_words(pool[i]) <= left and len(chosen) < QUOTES_A_SPEECH:
-            chosen.append(i)
-            left -= count_words(pool[i])
-    quotes = " ".join(f"<quote>{pool[i]}</quote>" for i in sorted(chosen or ranked[:1]))
+    best = next((i for i in ranked if count_words(pool[i]) <= player.quote_words), ranked[0])
+    quotes = f"<quote>{pool[best]}</quote>"
     return turn_from(Completion(f"The answer is {view.answer.text}. {quotes}"), view, player)
 
 

@@ -59,6 +59,7 @@ def run(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Do not try failed episodes again.")
     ] = False,
+    example: Annotated[bool, typer.Option("--example", help="End with a transcript as well.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor report.")] = False,
 ) -> int:
     """Play protocols on a task. The same command again goes on where it was stopped.
@@ -113,7 +114,7 @@ def run(
         )
         return 130
     if not quiet:
-        _conclude(played, experiment.db)
+        _conclude(played, experiment.db, example)
     if played.failed:
         _tell(_failures(played, experiment.db, keep_failed))
         return 1
@@ -178,14 +179,19 @@ def _announce(plan: Plan, statuses: dict[int, str], keep_failed: bool, quiet: bo
     return done
 
 
-def _conclude(played: Run, db: Path) -> None:
-    """The report on what the run planned, and what to type next."""
+def _conclude(played: Run, db: Path, example: bool) -> None:
+    """The report on what the run planned, perhaps a transcript, and what to type next."""
     from oversight.report.terminal import print_report
     from oversight.store.reading import open_reader
 
     with open_reader(db) as reader:
         print_report(reader, played.key)
         episode = _example(reader, played.key)
+        if example:
+            from oversight.report.transcript import print_transcript, read_transcript
+
+            print(f"\nOne of its episodes, {episode}:\n")
+            print_transcript(read_transcript(reader, episode))
     option = db_option(db)
     print("\nNext:")
     print(f"  oversight show {episode}{option}")

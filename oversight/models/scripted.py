@@ -45,7 +45,7 @@ class Scripted(Model):
             return reply
         text = str(reply)
         prompt = sum(len(m.content.split()) for m in request.messages)
-        return Completion(text, prompt_tokens=prompt, completion_tokens=len(text.split()))
+        return Completion(text, prompt_tokens=prompt, completion_tokens=len(text.split()), cost=0.0)
 
     async def score(self, request: Request) -> Completion:
         reply = self._reply(request)
@@ -55,7 +55,7 @@ class Scripted(Model):
             return reply
         scores = _scores(reply, request)
         prompt = sum(len(m.content.split()) for m in request.messages)
-        return Completion(scores=scores, prompt_tokens=prompt, completion_tokens=len(scores))
+        return Completion(scores=scores, prompt_tokens=prompt, completion_tokens=len(scores), cost=0.0)
 
 
 def _scores(reply: Any, request: Request) -> tuple[float, ...]:

@@ -142,9 +142,7 @@ def _ledger(rows: Sequence[Accuracy], names: dict[tuple[str, int], str]) -> Padd
 
 def _spending(rows: Sequence[Accuracy], names: dict[tuple[str, int], str]) -> Padding:
     priced = any(row.spending.cost for row in rows)
-    table = _table(
-        "calls", "made", "from store", "tokens in", "tokens out", "s a call", *(["cost $"] if priced else [])
-    )
+    table = _table("calls", "made", "from store", "tokens in", "tokens out", *(["cost $"] if priced else []))
 
     def add(label: RenderableType, s: Spending) -> None:
         numbers = [
@@ -152,7 +150,6 @@ def _spending(rows: Sequence[Accuracy], names: dict[tuple[str, int], str]) -> Pa
             f"{s.found:,}",
             count(s.prompt_tokens),
             count(s.completion_tokens),
-            f"{s.seconds / s.made:,.2f}" if s.made else "",
         ]
         if priced:
             numbers.append("unknown" if s.cost is None else f"{s.cost:,.4f}")

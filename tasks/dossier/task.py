@@ -8,7 +8,7 @@ from typing import Literal
 
 from oversight import Label, Question, UserError, task
 
-from .asking import Asker
+from .asking import Asked, Asker
 from .passage import KINDS, compose
 from .world import Dice
 
@@ -41,6 +41,7 @@ def dossier(
     wanted = _checked(words, answers, kinds, wording, per_passage)
     varied = wording == "varied"
     number = 0
+    put: set[tuple[str, ...]] = set()
     while True:
         dice = Dice(f"dossier {seed} {number}")
         passage = compose(dice, words, answers, dice.mixed(wanted), varied)
@@ -49,9 +50,13 @@ def dossier(
         for slot in range(per_passage):
             turn = slot % len(passage.kinds)
             kinds_by_turn = passage.kinds[turn:] + passage.kinds[:turn]
-            asked = next((a for kind in kinds_by_turn if (a := asker.ask(kind))), None)
+            # "How many people came on foot?" of two passages would be one question to a judge: asked once.
+            asked = next(
+                (a for kind in 2 * kinds_by_turn if (a := asker.ask(kind)) and _words_alone(a) not in put), None
+            )
             if asked is None:
                 break
+            put.add(_words_alone(asked))
             index = dice.below(answers)
             wrong = dice.mixed(asked.wrong)
             shown = {passage.proof[fact] for fact in asked.proof}
@@ -71,6 +76,11 @@ def dossier(
             )
             yield question, Label(index)
         number += 1
+
+
+def _words_alone(asked: Asked) -> tuple[str, ...]:
+    """What a judge without the passage is shown, whatever the order of the answers."""
+    return (asked.text, *sorted((asked.true, *asked.wrong)))
 
 
 def _checked(words: int, answers: int, kinds: str, wording: str, per_passage: int) -> list[str]:

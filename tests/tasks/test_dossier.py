@@ -289,7 +289,7 @@ def test_the_stream_is_the_same_everywhere_and_a_prefix_of_itself() -> None:
         digest.update(
             json.dumps([q.text, q.answers, q.passage, q.source_id, dict(q.meta), label.index]).encode()
         )
-    assert digest.hexdigest() == "41bfa237d665a43b"
+    assert digest.hexdigest() == "abb270ddc48c0fd0"
     assert [q.key for q, _ in draw(37)] == [q.key for q, _ in draw(200)][:37]
     assert {q.group for q, _ in draw(100, seed=1)}.isdisjoint(q.group for q, _ in draw(100))
 
@@ -297,11 +297,17 @@ def test_the_stream_is_the_same_everywhere_and_a_prefix_of_itself() -> None:
 def test_a_passage_has_several_questions_and_its_own_group() -> None:
     items = draw(400, words=200, per_passage=5)
     by_group = Counter(q.group for q, _ in items)
-    assert set(by_group.values()) == {5}
-    assert len({q.passage for q, _ in items}) == len(by_group) == 80
+    assert set(by_group.values()) <= {3, 4, 5} and by_group.most_common(1)[0][1] == 5
+    assert len({q.passage for q, _ in items}) == len(by_group) <= 84
     assert all(a.group == b.group or b.group not in {q.group for q, _ in items[:i]}
                for i, ((a, _), (b, _)) in enumerate(pairwise(items), 1))  # fmt: skip
     assert len({(q.group, q.text) for q, _ in items}) == 400
+
+
+def test_no_two_questions_are_the_same_to_a_judge_without_the_passage() -> None:
+    for kinds, words in (("all", 120), ("count", 60), ("fact", 75)):
+        shown = [(q.text, *sorted(q.answers)) for q, _ in draw(3000, kinds=kinds, words=words)]
+        assert len(set(shown)) == 3000
 
 
 def test_kinds_come_about_equally_often_where_there_is_room() -> None:

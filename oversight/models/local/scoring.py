@@ -37,6 +37,7 @@ class Query:
     def finish(self) -> None:
         """Hand over the completion."""
         completion = Completion(
+            cost=0.0,
             prompt_tokens=len(self.prompt),
             completion_tokens=sum(map(len, self.continuations)),
             cached_tokens=self.cached,

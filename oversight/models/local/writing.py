@@ -151,6 +151,7 @@ def finished(chat: Chat, reply: Reply) -> Completion | None:
         return None
     stop: Stop = "end" if ended or cut >= 0 else "length"
     return Completion(
+        cost=0.0,
         text=text if cut < 0 else text[:cut],
         stop=stop,
         prompt_tokens=len(reply.prompt),
