@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from pydantic import (
 
 from oversight.errors import UserError, unknown
 from oversight.library import split_spec, value_of
+from oversight.yaml_text import BadYaml, read_yaml
 
 Order = Literal["random", "both", "fixed"]
 
@@ -42,6 +44,8 @@ def _named(value: Any) -> Any:
     if isinstance(value, Mapping) and len(value) == 1 and "name" not in value:
         ((name, params),) = value.items()
         return {"name": str(name), "params": params or {}}
+    if isinstance(value, Mapping) and "name" not in value:
+        raise ValueError("one name with its parameters an item: [direct, {debate: {rounds: 1}}]")
     return value
 
 
@@ -71,12 +75,17 @@ def _seat(value: Any) -> Any:
         value = {"model": name, **options}
     elif isinstance(value, Mapping) and isinstance(value.get("model"), str):
         name, options = split_spec(value["model"])
+        if twice := options.keys() & value.keys():
+            raise ValueError(f"{min(twice)!r} is set twice")
         value = {**value, "model": name, **options}
     if isinstance(value, Mapping):
         own = {k: v for k, v in value.items() if k in SeatConfig.model_fields}
         rest = {k: v for k, v in value.items() if k not in SeatConfig.model_fields}
         typed = {k: value_of(v) if isinstance(v, str) else v for k, v in rest.items()}
-        return {**own, "options": {**own.get("options", {}), **typed}}
+        given = own.get("options") or {}
+        if not isinstance(given, Mapping):
+            raise ValueError("options must be a mapping")
+        return {**own, "options": {**given, **typed}}
     return value
 
 
@@ -108,6 +117,20 @@ class Experiment(BaseModel):
     samples: int = Field(1, ge=1)
     db: Path = Path("oversight.duckdb")
     concurrency: int = Field(1000, ge=1)
+
+    @field_validator("limit", "seed", "samples", "concurrency", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # pydantic would take it for 0 or 1
+            raise ValueError("input should be a number")
+        return value
+
+    @field_validator("db")
+    @classmethod
+    def _file_name(cls, db: Path) -> Path:
+        if "\0" in str(db):
+            raise ValueError("no file can have such a name")
+        return db
 
     @field_validator("seats")
     @classmethod
@@ -142,14 +165,21 @@ def experiment_from(values: Mapping[str, Any], where: str = "the experiment") ->
 
 
 def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
+    return _said(error.errors()[0])
+
+
+def _said(first: Any) -> str:
+    """One of pydantic's errors as a line."""
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         names = list(Experiment.model_fields) + list(SeatConfig.model_fields)
         return str(unknown("setting", str(first["loc"][-1]), names))
     if first["type"] == "missing":
         return f"{place} is missing"
-    return f"{place}: {first['msg'][0].lower()}{first['msg'][1:]} (given: {first['input']!r})"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "model_type":
+        message = "write a name, name:key=value,key=value, or a mapping"
+    return f"{place}: {message[0].lower()}{message[1:]} (given: {reprlib.repr(first['input'])})"
 
 
 def load_experiment(path: Path) -> dict[str, Any]:
@@ -159,11 +189,10 @@ def load_experiment(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: {getattr(error, 'problem', None) or 'this is not YAML'}") from None
+        values = read_yaml(text)
+    except BadYaml as error:
+        line = f", line {error.line}" if error.line else ""
+        raise UserError(f"{path}{line}: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} is not an experiment: it must be a mapping with protocols, tasks, judge …")
     try:
@@ -173,9 +202,8 @@ def load_experiment(path: Path) -> dict[str, Any]:
         if not missing:  # what is missing may come from the command line
             first = next(e for e in error.errors() if e["type"] != "missing")
             line_number = _line_of(text, first["loc"])
-            only = ValidationError.from_exception_data(error.title, [first])  # type: ignore[list-item]
             raise UserError(
-                f"{path}{f', line {line_number}' if line_number else ''}: {_first(only)}"
+                f"{path}{f', line {line_number}' if line_number else ''}: {_said(first)}"
             ) from None
     return values
 

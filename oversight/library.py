@@ -18,13 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from oversight.errors import BadProtocol, UserError, unknown
 from oversight.protocol import Protocol
 from oversight.question import content_key, hex_id
 from oversight.task import Task
+from oversight.yaml_text import BadYaml, read_yaml
 
 Thing = TypeVar("Thing", Protocol, Task)
 _SPEC = re.compile(r"^(?P<name>.*?)(?::(?P<options>[A-Za-z_]\w*=.*))?$", re.DOTALL)
@@ -56,8 +56,8 @@ def split_spec(spec: str) -> tuple[str, dict[str, Any]]:
 def value_of(text: str) -> Any:
     """A value as YAML reads it: 3 is a number, true a truth value, and anything else a text."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return read_yaml(text)
+    except BadYaml:
         return text
 
 
@@ -201,7 +201,7 @@ def _load(folder: Path, stem: str) -> ModuleType:
         spec.loader.exec_module(module)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         place = _place(error, folder)
         raise BadProtocol(f"{folder / (stem + '.py')}{place}: {type(error).__name__}: {error}") from error
@@ -210,13 +210,27 @@ def _load(folder: Path, stem: str) -> ModuleType:
 
 def _place(error: BaseException, folder: Path) -> str:
     if isinstance(error, SyntaxError):
-        return f", line {error.lineno}"
+        return f", line {error.lineno}" if error.lineno else ""
     line, trace = None, error.__traceback__
     while trace is not None:
         if Path(trace.tb_frame.f_code.co_filename).parent == folder:
             line = trace.tb_lineno
         trace = trace.tb_next
     return f", line {line}" if line else ""
+
+
+def broken(thing: Protocol | Task, error: BaseException) -> UserError:
+    """What a protocol or task raised, as an error that names it, its file and the line.
+
+    An error raised on purpose stays itself.
+    """
+    if isinstance(error, UserError):
+        return error
+    kind, function = ("protocol", thing.script) if isinstance(thing, Protocol) else ("task", thing.questions)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    file = Path(code.co_filename) if code else None
+    where = f" ({file}{_place(error, file.parent)})" if file else ""
+    return BadProtocol(f"{kind} {thing.name!r}{where}: {type(error).__name__}: {error}")
 
 
 def one_line(doc: str) -> str:

@@ -24,6 +24,18 @@ def hex_id(key: int) -> str:
     return f"{key:016x}"
 
 
+def _strings(values: Any) -> bool:
+    return isinstance(values, tuple | list) and all(isinstance(v, str) for v in values)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Question:
     """A question with two or more answers, in an order that says nothing about which is right.
@@ -46,7 +58,19 @@ class Question:
     meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
+        texts = {"text": self.text, "group": self.group, "stem": self.stem, "source_id": self.source_id}
+        texts |= {"passage": self.passage} if self.passage is not None else {}
+        texts |= {"answers": "".join(self.answers)} if _strings(self.answers) else {}
+        for what, text in texts.items():
+            if not isinstance(text, str):
+                raise BadQuestion(f"question {self.text!r}: its {what} is {text!r}, which is no text")
+            if not _encodes(text):
+                raise BadQuestion(
+                    f"question {self.text!r}: its {what} has a lone surrogate, which no file holds"
+                )
         name = self.source_id or self.text[:60]
+        if not isinstance(self.answers, tuple | list):
+            raise BadQuestion(f"question {name!r}: its answers are {self.answers!r}, not a tuple of texts")
         if not self.text.strip():
             raise BadQuestion(f"question {name!r} has no text")
         if len(self.answers) < 2:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import reprlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from oversight.elicit import ELICITATIONS, NEEDS_SCORES
 from oversight.engine.rehearse import rehearse
 from oversight.episode import Arm, Assignment, Episode, Planned, spell
 from oversight.errors import BadQuestion, UserError, unknown
 from oversight.experiment import Experiment, Named, SeatConfig
-from oversight.library import find_protocol, find_task, read_params
+from oversight.library import broken, find_protocol, find_task, read_params
 from oversight.models import open_model
 from oversight.models.interface import Model, Sampling
 from oversight.moves import Judge
@@ -21,6 +23,9 @@ from oversight.protocol import Protocol
 from oversight.question import Label, Question, content_key
 from oversight.speech import STYLES
 from oversight.task import Task
+
+MOST_QUESTIONS = 1_000_000
+"""Of a finite task: all of them are looked at, so one that has no end must be noticed."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +141,9 @@ def _sample(named: Named, experiment: Experiment) -> Sampled:
             raise UserError(
                 f"task {task.name!r} has no end: say how many questions with --limit, e.g. --limit 100"
             )
-        items = list(itertools.islice(task.questions(seed=experiment.seed, **params), experiment.limit))
+        items = list(itertools.islice(_pairs(task, experiment.seed, params), experiment.limit))
     else:
-        items = draw(list(task.questions(seed=experiment.seed, **params)), experiment.limit, experiment.seed)
+        items = draw(list(_pairs(task, experiment.seed, params)), experiment.limit, experiment.seed)
     if not items:
         raise UserError(f"task {task.name!r} has no questions with these parameters")
     seen: set[int] = set()
@@ -153,6 +158,27 @@ def _sample(named: Named, experiment: Experiment) -> Sampled:
     return Sampled(
         task, spell(task.name, {k: v for k, v in params.items() if defaults[k] != v}), tuple(items)
     )
+
+
+def _pairs(task: Task, seed: int, params: dict[str, Any]) -> Iterator[tuple[Question, Label]]:
+    """What a task yields. Raises `UserError` naming its file and line where it raises or yields another thing."""
+    try:
+        items: Iterable[Any] = task.questions(seed=seed, **params)
+        if not isinstance(items, Iterable):
+            raise TypeError(f"it must yield (Question, Label) pairs, and returned {reprlib.repr(items)}")
+        for number, item in enumerate(items, start=1):
+            match item:
+                case (Question(), Label(index=index)) if type(index) is int:
+                    yield item
+                case _:
+                    what = reprlib.repr(item)
+                    raise TypeError(f"it must yield (Question, Label) pairs, and yielded {what}")
+            if number == MOST_QUESTIONS and not task.generated:
+                raise ValueError(
+                    f"more than {number:,} questions: a task without an end needs generated=True"
+                )
+    except (Exception, SystemExit) as error:
+        raise broken(task, error) from error
 
 
 def _players(

@@ -14,8 +14,10 @@ from typing import Any
 
 from oversight.elicit import judge as judge_act
 from oversight.engine.calls import Caller, Made
+from oversight.engine.rehearse import MOST_MOVES, too_long
 from oversight.episode import Episode
 from oversight.errors import BadProtocol, CallFailed, StoreError
+from oversight.library import broken
 from oversight.models.interface import Completion, Model, Request
 from oversight.moves import Ask, Judge, Move, Script, Seat, Speak, Together, Turn, Verdict
 from oversight.player import Act, Player, T
@@ -52,6 +54,7 @@ class Play:
         self.log = log
         self.stored: Mapping[int, Turn] = log.played(episode.key)
         self.lost: tuple[str, Uses] | None = None
+        self.moves = 0
 
     async def run(self) -> Verdict:
         """The final verdict, which is also what is stored: a call that failed makes a failed verdict."""
@@ -83,6 +86,11 @@ class Play:
                 move = script.send(answer)
             except StopIteration:
                 return
+            except (Exception, SystemExit) as error:
+                raise broken(self.arm.protocol, error) from error
+            self.moves += 1
+            if self.moves > MOST_MOVES:
+                raise too_long(self.arm.protocol)
             before = len(branch.turns)
             answer = await self._move(move, branch, written)
             if written:
@@ -160,12 +168,11 @@ class Play:
         return turn, uses
 
     def _player(self, seat: Seat) -> Player:
-        try:
-            return self.arm.players[seat.role]
-        except (KeyError, AttributeError):
+        if seat not in self.episode.seats:
             raise BadProtocol(
                 f"protocol {self.arm.protocol.name!r} moves a seat it did not declare: {seat!r}"
-            ) from None
+            )
+        return self.arm.players[seat.role]
 
     def _view(self, seat: Seat, act: Any, seen: tuple[Turn, ...], passage: bool | None) -> View:
         e = self.episode

@@ -9,9 +9,20 @@ from typing import Any
 from oversight.elicit import judge
 from oversight.episode import Episode
 from oversight.errors import BadProtocol
+from oversight.library import broken
 from oversight.moves import Ask, Judge, Move, Speak, Together, Turn, Verdict
+from oversight.protocol import Protocol
 from oversight.speech import speak
 from oversight.views import Act, view
+
+MOST_MOVES = 1000
+"""Moves of one episode: more than any protocol means to make, few enough to notice one without an end."""
+
+
+def too_long(protocol: Protocol) -> BadProtocol:
+    return BadProtocol(
+        f"protocol {protocol.name!r} makes more than {MOST_MOVES:,} moves: give it fewer rounds, or an end"
+    )
 
 
 def rehearse(episode: Episode) -> tuple[Move, ...]:
@@ -22,6 +33,7 @@ def rehearse(episode: Episode) -> tuple[Move, ...]:
     moves: list[Move] = []
     seen: list[Turn] = []
     arm = episode.arm
+    made = 0
 
     def one(move: Any, known: tuple[Turn, ...]) -> Any:
         if isinstance(move, Together):
@@ -36,11 +48,11 @@ def rehearse(episode: Episode) -> tuple[Move, ...]:
         if not isinstance(move, Speak | Ask | Judge):
             raise BadProtocol(f"protocol {arm.protocol.name!r} yielded {move!r}, which is no move")
         moves.append(move)
-        player = arm.players.get(getattr(move.seat, "role", ""))
-        if player is None:
+        if move.seat not in episode.seats:
             raise BadProtocol(
                 f"protocol {arm.protocol.name!r} moves a seat it did not declare: {move.seat!r}"
             )
+        player = arm.players[move.seat.role]
         act: Act = "judge" if isinstance(move, Judge) else "ask" if isinstance(move, Ask) else "speak"
         reads = move.passage if isinstance(move, Judge) else episode.role_reads(move.seat.role)
         looking = view(
@@ -61,6 +73,9 @@ def rehearse(episode: Episode) -> tuple[Move, ...]:
         return turn
 
     def drive(script: Any, known: tuple[Turn, ...] | None = None) -> None:
+        nonlocal made
+        if inspect.iscoroutine(script):
+            script.close()  # or Python warns that nobody awaited it
         if not inspect.isgenerator(script):
             raise BadProtocol(f"protocol {arm.protocol.name!r} is not a generator: it must `yield` its moves")
         answer: Any = None
@@ -70,10 +85,22 @@ def rehearse(episode: Episode) -> tuple[Move, ...]:
                 move = script.send(answer)
             except StopIteration:
                 return
+            except (Exception, SystemExit) as error:
+                raise broken(arm.protocol, error) from error
+            made += 1
+            if made > MOST_MOVES:
+                raise too_long(arm.protocol)
             before = tuple(seen) if known is None else (*known, *seen[start:])
             answer = one(move, before)
 
-    drive(arm.protocol.script(episode.case, **arm.params))
+    try:
+        script = arm.protocol.script(episode.case, **arm.params)
+    except (Exception, SystemExit) as error:  # a function that is no generator runs here already
+        raise broken(arm.protocol, error) from error
+    try:
+        drive(script)
+    except RecursionError:
+        raise BadProtocol(f"protocol {arm.protocol.name!r} nests Together without an end") from None
     if not any(isinstance(move, Judge) for move in moves):
         raise BadProtocol(f"protocol {arm.protocol.name!r} ends without a Judge move")
     return tuple(moves)

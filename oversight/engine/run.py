@@ -118,7 +118,10 @@ async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool
     try:
         done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
-            if not task.cancelled() and (error := task.exception()) is not None:
+            if task.cancelled():
+                if not progress.stopping:  # nobody asked, and its episodes are missing
+                    raise RuntimeError("a call was cancelled from within: a model raised CancelledError")
+            elif (error := task.exception()) is not None:
                 raise error
         return progress.stopping
     finally:

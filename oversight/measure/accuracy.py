@@ -80,8 +80,8 @@ FROM scope JOIN episodes e USING (episode) JOIN questions q USING (question)
 GROUP BY ALL ORDER BY q.task, e.arm"""
 
 _RUNS = """SELECT lower(lpad(to_hex(r.run), 16, '0')) AS id, r.status, r.started, r.ended, r.planned,
-       (SELECT count(DISTINCT p.episode) FROM plans p JOIN verdicts v USING (episode)
-        WHERE p.run = r.run AND v.final) AS judged
+       coalesce((SELECT count(DISTINCT p.episode) FROM plans p JOIN verdicts v USING (episode)
+                 WHERE p.run = r.run AND v.final), 0) AS judged
 FROM runs r{where} ORDER BY r.started DESC LIMIT 1"""
 
 

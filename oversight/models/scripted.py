@@ -18,11 +18,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from oversight.errors import Transport, UserError
 from oversight.models.interface import Completion, Model, Request
 from oversight.views import View
+from oversight.yaml_text import BadYaml, read_yaml
 
 Reply = Callable[[Request], Any]
 
@@ -76,14 +75,14 @@ def open_scripted(name: str) -> Scripted:
     path = Path(name).expanduser()
     try:
         text = path.read_text(encoding="utf-8")
-        replies = yaml.safe_load(text)
+        replies = read_yaml(text)
     except OSError as error:
         raise UserError(f"scripted model: no file {name} ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise UserError(
-            f"scripted model: {name}{f', line {mark.line + 1}' if mark else ''} is not YAML"
-        ) from None
+    except BadYaml as error:
+        line = f", line {error.line}" if error.line else ""
+        raise UserError(f"scripted model: {name}{line} is not YAML: {error}") from None
+    except ValueError as error:  # not UTF-8, or no name a file can have
+        raise UserError(f"scripted model: {name} cannot be read: {error}") from None
     if not isinstance(replies, dict):
         raise UserError(f"scripted model: {name} must map seats or acts to replies")
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -21,7 +21,7 @@ from oversight.errors import StoreError
 from oversight.store.database import CATALOG, first_line, open_for_writing
 
 Row = Sequence[Any]
-_Group = tuple[dict[str, list[Row]], list[tuple[str, list[Any]]], asyncio.Future[None]]
+_Group = tuple[dict[str, list[Row]], list[tuple[str, list[Any]]], asyncio.Future[None] | None]
 
 
 class Writer:
@@ -58,6 +58,7 @@ class Writer:
         rows = self._rows.get(table)
         if rows is None:
             self._rows[table] = [row]
+            self._soon()
         else:
             rows.append(row)
 
@@ -70,18 +71,18 @@ class Writer:
         if self.failed:
             raise self.failed
         if self._waiting is None:
-            self._loop = asyncio.get_running_loop()
-            self._waiting = self._loop.create_future()
-            if not self._busy:
-                # One turn of the loop later, so that all that is ready now goes into one group.
-                self._busy = True
-                self._loop.call_soon(self._send)
+            self._waiting = asyncio.get_running_loop().create_future()
+            self._soon()
         return self._waiting
 
+    def _soon(self) -> None:
+        """Commit what gathers, one turn of the loop later, so that all that is ready now is one group."""
+        if not self._busy:
+            self._busy = True
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._send)
+
     def _send(self) -> None:
-        if self._waiting is None:
-            self._busy = False
-            return
         group = (self._rows, self._first, self._waiting)
         self._rows, self._first, self._waiting = {}, [], None
         self._queue.put(group)
@@ -100,14 +101,14 @@ class Writer:
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
 
-    def _committed(self, done: asyncio.Future[None], error: StoreError | None) -> None:
-        if not done.done():
+    def _committed(self, done: asyncio.Future[None] | None, error: StoreError | None) -> None:
+        if done is not None and not done.done():
             if error:
                 done.set_exception(error)
                 done.exception()  # several may wait or none: never "exception was never retrieved"
             else:
                 done.set_result(None)
-        if self._waiting is not None and not self.failed:
+        if (self._waiting is not None or self._rows) and not self.failed:
             assert self._loop is not None
             self._loop.call_soon(self._send)
         else:
