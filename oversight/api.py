@@ -131,7 +131,10 @@ def run(
     given = {name: _plain(value) for name, value in {**values, **settings}.items() if value is not None}
     plan = make_plan(experiment_from(given, "oversight.run"))
     try:
-        return Played(play_plan(plan, retry_failed=retry_failed, command="oversight.run"))
+        played = play_plan(plan, retry_failed=retry_failed, command="oversight.run")
+        if played.stopped:  # a script must not go on with half a result
+            raise KeyboardInterrupt(f"stopped; everything committed is in {played.database}")
+        return Played(played)
     finally:
         plan.close()
 

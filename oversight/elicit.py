@@ -14,15 +14,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from oversight.errors import Truncated
-from oversight.models.interface import Completion, Request
+from oversight.errors import Empty, Truncated
+from oversight.models.interface import Request
 from oversight.moves import Verdict
-from oversight.player import LETTERED, SCORING, Act, Player, delivered, prefilled
+from oversight.player import LETTERED, SCORING, STEM, Act, Player, delivered, prefilled, scores_of
+from oversight.text import split_private
 from oversight.views import View, unhelped
 
 Elicit = Callable[[View, Player, Mapping[str, Any]], Act[Verdict]]
-STEM = "The answer is"
-"""What an answer's text goes on from where the question has no stem of its own."""
 TIE = 1e-9
 """Probabilities closer than this are equal."""
 
@@ -47,6 +46,8 @@ def from_probabilities(probabilities: Sequence[float], elicitation: str, raw: st
 
 def _softmax(scores: Sequence[float]) -> list[float]:
     top = max(scores)
+    if not math.isfinite(top) or any(math.isnan(s) for s in scores):
+        raise Empty(f"log-probs that make no probabilities: {scores}")
     weights = [math.exp(s - top) for s in scores]
     total = sum(weights)
     return [w / total for w in weights]
@@ -68,45 +69,61 @@ def _hard(view: View, player: Player, params: Mapping[str, Any]) -> Act[Verdict]
     return Verdict("decided", "hard", choice=choice, raw=text)
 
 
+_NAMED = re.compile(
+    r"^\W*(?:so |thus |therefore,? )?(?:the )?(?:final |right |correct |best )?answer\s*(?::|=|is\b:?)(.+)$",
+    re.I,
+)
+_LETTER = re.compile(r"(?:option |answer )?[(\[]?([a-z]{1,2})(?![a-z'’])[)\]]?(.*)", re.I | re.S)
+_WHY = re.compile(r"[,;.]?\s*(?:because|since|as)\b", re.I)
+
+
 def parse_letter(text: str, view: View) -> int | None:
-    """The index of the answer a reply names: by its last "Answer: X" line, else by a reply that is
-    nothing but a letter or an answer's text. None when it names none, or two on that line."""
-    letters = {a.letter.casefold(): i for i, a in enumerate(view.answers)}
-    named = re.findall(
-        r"^\W*(?:final\s+)?answer\s*(?:is)?\W*[:=]?\W*(.+?)\W*$", text, re.IGNORECASE | re.MULTILINE
-    )
-    bare = re.sub(r"^\W+|\W+$", "", named[-1] if named else text).casefold()
-    if bare in letters:
-        return letters[bare]
-    texts = {re.sub(r"^\W+|\W+$", "", a.text).casefold(): i for i, a in enumerate(view.answers)}
-    if bare in texts:
-        return texts[bare]
-    head = re.match(r"\(?([a-z]{1,2})\)?\s*[.:)\-–—]\s*(.*)$", bare, re.DOTALL)
-    if (
-        head
-        and head.group(1) in letters
-        and texts.get(head.group(2).strip(), letters[head.group(1)]) == letters[head.group(1)]
-    ):
-        rest = {m.casefold() for m in re.findall(r"\b([A-Z])\b", text)}
-        if not (rest & set(letters)) - {head.group(1)}:
-            return letters[head.group(1)]
-    return None
+    """The index of the answer a reply names: on its last "answer: …" line, or by being nothing else.
+
+    An answer is named by its letter, its text, both, or a letter and a reason. None where a reply names no
+    answer or could be read as naming two: a verdict is never guessed.
+    """
+    lines = [line.strip() for line in split_private(text)[0].splitlines() if line.strip()]
+    named = [match[1] for line in lines if (match := _NAMED.match(line))]
+    if not named and len(lines) != 1:
+        return None
+    said = re.sub(r"\\boxed\{([^{}]*)\}", r"\1", named[-1] if named else lines[0])
+    said = re.sub(r"^[*_`$]+|[*_`$]+(?=[.!]*$)", "", said.strip()).strip()
+    texts = [_plain(a.text) for a in view.answers]
+    found = {i for i, one in enumerate(texts) if one == _plain(said)}
+    match = _LETTER.fullmatch(said)
+    at = next((i for i, a in enumerate(view.answers) if match and a.letter == match[1].upper()), None)
+    if match and at is not None:
+        tail = match[2].strip()
+        own = re.sub(r"^(?:[:.)]|[-–—](?=\s)|is\b)\s*", "", tail)
+        if (
+            not tail.strip(" .!")
+            or _WHY.match(tail)
+            or texts[at] in (_plain(own), _plain(own.strip("()[].")), _plain(tail))
+        ):
+            found.add(at)
+    return found.pop() if len(found) == 1 else None
+
+
+def _plain(text: str) -> str:
+    """A text as answers are compared: without case, outer white space, quotation marks and a last full stop."""
+    return " ".join(text.split()).casefold().strip("\"'“”‘’").removesuffix(".").strip("\"'“”‘’")
 
 
 def _letters(view: View, player: Player, params: Mapping[str, Any]) -> Act[Verdict]:
     completion = yield _scored(view, player, params, "The answer is (", tuple(a.letter for a in view.answers))
-    return _from_scores(completion, "letters")
+    return from_probabilities(_softmax(scores_of(completion, view)), "letters")
 
 
 def _texts(view: View, player: Player, params: Mapping[str, Any]) -> Act[Verdict]:
     completion = yield _by_text(view, player, params)
-    return _from_scores(completion, "texts")
+    return from_probabilities(_softmax(scores_of(completion, view)), "texts")
 
 
 def _texts_calibrated(view: View, player: Player, params: Mapping[str, Any]) -> Act[Verdict]:
     helped, alone = yield _by_text(view, player, params), _by_text(unhelped(view), player, params)
-    less = [h - a for h, a in zip(helped.scores, alone.scores, strict=True)]
-    return from_probabilities(_softmax(less), "texts-calibrated")
+    pairs = zip(scores_of(helped, view), scores_of(alone, view), strict=True)
+    return from_probabilities(_softmax([h - a for h, a in pairs]), "texts-calibrated")
 
 
 def _by_text(view: View, player: Player, params: Mapping[str, Any]) -> Request:
@@ -119,10 +136,6 @@ def _scored(
     asked = "Which answer is right?" if player.elicit in LETTERED else ""
     messages = player.prompt(view, params, asked)
     return Request(prefilled(messages, opening), SCORING, continuations, view=view)
-
-
-def _from_scores(completion: Completion, elicitation: str) -> Verdict:
-    return from_probabilities(_softmax(completion.scores or ()), elicitation)
 
 
 ELICITATIONS: dict[str, Elicit] = {

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from oversight.errors import BadProtocol
+from oversight.library import spell
 from oversight.models.interface import Model
 from oversight.moves import Seat
 from oversight.player import Player
@@ -43,7 +44,8 @@ class Arm:
     @cached_property
     def key(self) -> int:
         players = [self.players[role.name].identity for role in self.protocol.roles]
-        return content_key("arm", self.protocol.name, dict(self.params), players)
+        roles = [(role.name, role.argues, role.reads) for role in self.protocol.roles]
+        return content_key("arm", self.protocol.name, self.protocol.code, roles, dict(self.params), players)
 
     @property
     def judge(self) -> Player:
@@ -75,6 +77,7 @@ class Arm:
                     "temperature": p.sampling.temperature,
                     "top_p": p.sampling.top_p,
                     "max_tokens": p.sampling.max_tokens or None,
+                    "stop": list(p.sampling.stop),
                     "style": p.style,
                     "elicit": p.elicit if role == "judge" else None,
                     "words": p.words,
@@ -84,17 +87,6 @@ class Arm:
             },
             sort_keys=True,
         )
-
-
-def spell(name: str, params: Mapping[str, Any]) -> str:
-    """`name:key=value,…` as the command line writes it."""
-    if not params:
-        return name
-    return (
-        name
-        + ":"
-        + ",".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in params.items())
-    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -51,6 +51,17 @@ def split_spec(spec: str) -> tuple[str, dict[str, Any]]:
     if not name:
         raise UserError(f"{spec!r} has no name before the colon")
     return name, options
+
+
+def spell(name: str, params: Mapping[str, Any]) -> str:
+    """`name:key=value,…` as the command line writes it."""
+    if not params:
+        return name
+    return (
+        name
+        + ":"
+        + ",".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in params.items())
+    )
 
 
 def value_of(text: str) -> Any:
@@ -183,7 +194,8 @@ def _from_folder(folder: Path, kind: str, wanted: type[Thing]) -> Thing:
         raise BadProtocol(f"{folder / kind[:-1]}.py must define one @{kind[:-1]}; it has {what}")
     thing = found[0]
     if isinstance(thing, Protocol):
-        return Protocol(thing.name, thing.script, thing.roles, thing.doc, folder)  # type: ignore[return-value]
+        code = "".join(p.read_text(encoding="utf-8") for p in sorted(folder.rglob("*.py")))
+        return replace(thing, folder=folder, code=code)  # type: ignore[call-arg]
     return thing
 
 

@@ -23,6 +23,8 @@ SCORING = Sampling(max_tokens=0)
 """For log-probs: a forward pass draws nothing, so how replies are sampled is no part of such a call."""
 
 
+STEM = "The answer is"
+"""What an answer's text goes on from where the question has no stem of its own."""
 LETTERED = ("hard", "letters")
 """Elicitations for which the answers are listed by letter; the others read texts, which a list only blurs."""
 
@@ -91,6 +93,11 @@ def delivered(completion: Completion, who: str) -> Completion:
     if not completion.text.strip() and not completion.scores:
         raise Empty(f"{who}: the reply was empty")
     return completion
+
+
+def scores_of(completion: Completion, view: View) -> tuple[float, ...]:
+    """A log-prob for each answer (the engine has seen to it that they are there)."""
+    return delivered(completion, view.seat.title).scores or ()
 
 
 def prefilled(messages: tuple[Message, ...], opening: str) -> tuple[Message, ...]:

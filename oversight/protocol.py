@@ -45,13 +45,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named generator function of moves, the roles it seats and the folder of its templates."""
+    """A named generator function of moves, the roles it seats and the folder of its templates.
+
+    `code` is the source: another way of playing under the same name is another protocol.
+    """
 
     name: str
     script: Callable[..., Script]
     roles: tuple[Role, ...]
     doc: str = ""
     folder: Path | None = None
+    code: str = ""
 
     @property
     def signature(self) -> inspect.Signature:
@@ -99,7 +103,11 @@ def protocol(*, seats: Iterable[str | Role]) -> Callable[[Callable[..., Script]]
             roles.append(role)
         if "judge" not in [role.name for role in roles]:
             raise BadProtocol(f"protocol {function.__name__!r} seats no judge")
-        return Protocol(function.__name__, function, tuple(roles), inspect.getdoc(function) or "")
+        try:
+            code = inspect.getsource(function)
+        except OSError:  # typed at a prompt
+            code = ""
+        return Protocol(function.__name__, function, tuple(roles), inspect.getdoc(function) or "", code=code)
 
     return wrap
 

@@ -10,18 +10,16 @@ quotes   it picks one of the passage's own sentences: the one not yet said that 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from oversight.elicit import STEM
 from oversight.errors import BadProtocol, Empty, Truncated
 from oversight.models.interface import Completion, Message, Request
 from oversight.moves import Turn
-from oversight.player import SCORING, Act, Player, delivered, prefilled
+from oversight.player import SCORING, STEM, Act, Player, delivered, prefilled, scores_of
 from oversight.quotes import check_quotes, clip_quotes, split_quotes
-from oversight.text import count_words, cut_words, sentences
+from oversight.text import count_words, cut_words, sentences, split_private
 from oversight.views import View
 
 STYLES = {
@@ -29,10 +27,6 @@ STYLES = {
     "prefill": "the same, its reply begun with the answer it argues",
     "quotes": "the passage's own sentence that most favours the answer it argues, by the model's log-probs",
 }
-_PRIVATE = re.compile(
-    r"<\s*(think|thinking|scratchpad)\s*>(.*?)(?:<\s*/\s*\1\s*>|\Z)", re.IGNORECASE | re.DOTALL
-)
-_STRAY = re.compile(r"<\s*/\s*(?:think|thinking|scratchpad)\s*>", re.IGNORECASE)
 
 
 def speak(view: View, player: Player, params: Mapping[str, Any]) -> Act[Turn]:
@@ -57,11 +51,12 @@ def turn_from(completion: Completion, view: View, player: Player, opening: str =
     public, private = split_private(completion.text)
     if completion.private:
         private = f"{completion.private}\n{private}".strip()
-    public = f"{opening} {public}".strip() if opening else public
     if not public:
         if completion.stop == "length":
             raise Truncated(f"{view.seat.title}: the token limit came before anything was said aloud")
         raise Empty(f"{view.seat.title}: nothing was said aloud")
+    if opening:
+        public = f"{opening} {public}"
     text, spans = split_quotes(public)
     full = text
     text, quotes = check_quotes(text, spans, view.passage, player.quote_words)
@@ -85,17 +80,6 @@ def turn_from(completion: Completion, view: View, player: Player, opening: str =
         cut=cut,
         quotes=quotes,
     )
-
-
-def split_private(text: str) -> tuple[str, str]:
-    """What is said aloud, and what stood in <thinking> tags; a tag never closed hides the rest."""
-    private = "\n".join(m.group(2).strip() for m in _PRIVATE.finditer(text))
-    public = _PRIVATE.sub("", text)
-    stray = list(_STRAY.finditer(public))
-    if stray:  # a closing tag alone: some backends swallow the opening one
-        private = f"{private}\n{public[: stray[-1].start()].strip()}".strip()
-        public = public[stray[-1].end() :]
-    return public.strip(), private.strip()
 
 
 def _by_quotes(view: View, player: Player) -> Act[Turn]:
@@ -126,13 +110,13 @@ def _by_quotes(view: View, player: Player) -> Act[Turn]:
     )
     completions: tuple[Completion, ...] = yield requests
     mine = answers.index(view.answer.text)
-    ranked = sorted(range(len(pool)), key=lambda i: (-_lean(completions[i], mine), i))
+    scores = [scores_of(completion, view) for completion in completions]
+    ranked = sorted(range(len(pool)), key=lambda i: (-_lean(scores[i], mine), i))
     best = next((i for i in ranked if count_words(pool[i]) <= player.quote_words), ranked[0])
     quotes = f"<quote>{pool[best]}</quote>"
     return turn_from(Completion(f"The answer is {view.answer.text}. {quotes}"), view, player)
 
 
-def _lean(completion: Completion, mine: int) -> float:
+def _lean(scores: Sequence[float], mine: int) -> float:
     """Log-odds of the answer argued against the likeliest other one."""
-    scores = completion.scores or ()
     return scores[mine] - max((s for i, s in enumerate(scores) if i != mine), default=-math.inf)

@@ -110,3 +110,20 @@ _LOOKALIKE = {
     }.items()
     for alike in many
 }
+
+
+_PRIVATE = re.compile(
+    r"<\s*(think|thinking|scratchpad)\s*>(.*?)(?:<\s*/\s*\1\s*>|\Z)", re.IGNORECASE | re.DOTALL
+)
+_STRAY = re.compile(r"<\s*/\s*(?:think|thinking|scratchpad)\s*>", re.IGNORECASE)
+
+
+def split_private(text: str) -> tuple[str, str]:
+    """What is said aloud, and what stood in <thinking> tags; a tag never closed hides the rest."""
+    private = "\n".join(m.group(2).strip() for m in _PRIVATE.finditer(text))
+    public = _PRIVATE.sub("", text)
+    stray = list(_STRAY.finditer(public))
+    if stray:  # a closing tag alone: some backends swallow the opening one
+        private = f"{private}\n{public[: stray[-1].start()].strip()}".strip()
+        public = public[stray[-1].end() :]
+    return public.strip(), private.strip()

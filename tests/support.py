@@ -58,7 +58,7 @@ NOT_COMPARED = {
     "meta": None,
     "plans": {"run"},
     "calls": {"run", "started", "seconds", "provider_id"},
-    "uses": {"run"},
+    "uses": {"run", "paid"},
     "failures": {"run", "happened"},
 }
 

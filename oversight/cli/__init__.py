@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = typer.main.get_command(app).main(
             args=arguments, prog_name="oversight", standalone_mode=False, obj=arguments
         )
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed before we began
+            sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except (KeyboardInterrupt, typer.Abort):
         return 130

@@ -153,7 +153,11 @@ def _statuses(db: Path) -> dict[int, str]:
     from oversight.store.reading import open_reader
 
     if not db.exists():
-        if not db.resolve().parent.is_dir():
+        try:
+            there = db.resolve().parent.is_dir()
+        except (OSError, RuntimeError) as error:  # a loop of links
+            raise StoreError(f"{db} cannot be opened: {error}; name another --db") from None
+        if not there:
             raise StoreError(f"no folder {db.parent}: make it, or name another --db")
         return {}
     with open_reader(db) as reader:

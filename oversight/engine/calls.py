@@ -7,23 +7,27 @@ Its seed derives from the key, so the same call draws the same reply wherever it
 from __future__ import annotations
 
 import asyncio
+import math
+import reprlib
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, get_args
 
-from oversight.errors import CallFailed, ContextOverflow, Transport
-from oversight.models.interface import Completion, Message, Model, Request
+from oversight.errors import ContextOverflow, Transport, UserError
+from oversight.models.interface import Completion, Message, Model, Request, Stop
 from oversight.question import content_key
 from oversight.store.log import Log
+
+STOPS = get_args(Stop)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A completion, the key of its call, and whether this request was the one that paid for it."""
+    """A completion and the key of its call."""
 
     call: int
     completion: Completion
-    paid: bool
 
 
 class Caller:
@@ -54,7 +58,9 @@ class Caller:
         s = request.sampling
         kind = "score" if request.continuations else "generate"
         # Greedy calls are the same whatever the sample number; sampled ones are drawn anew for each.
-        drawn = sample if s.temperature > 0 or model.stochastic or not model.reuse else 0
+        drawn = sample if s.temperature > 0 or model.stochastic else 0
+        # What is never reused is never the same call: people and models in training answer anew.
+        once = () if model.reuse else (self.log.run, self.made)
         key = content_key(
             "call",
             model.identity,
@@ -66,34 +72,33 @@ class Caller:
             s.stop,
             request.continuations,
             drawn,
+            *once,
         )
         if model.reuse:
             flying = self._flying.get(key)
             if flying is not None:
                 self.reused += 1
-                return Made(key, await asyncio.shield(flying), False)
+                return Made(key, await asyncio.shield(flying))
             if self.log.has_call(key):
                 self.reused += 1
-                return Made(key, await self.log.get_call(key, model, messages), self.log.claim(key))
+                return Made(key, await self.log.get_call(key, model, messages))
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         if model.reuse:
             self._flying[key] = future
         try:
             completion = await self._pay(model, request, key, kind, messages, drawn)
         except BaseException as error:
-            if isinstance(error, CallFailed):
-                future.set_exception(error)
-            elif isinstance(error, asyncio.CancelledError):
-                future.set_exception(Transport("the run was stopped"))
+            if isinstance(error, asyncio.CancelledError):
+                future.cancel()
             else:
-                future.set_exception(Transport(f"the model broke: {error}"))
-            future.exception()  # there may be no other waiter
+                future.set_exception(error)
+                future.exception()  # there may be no other waiter
             raise
         else:
             future.set_result(completion)
         finally:
             self._flying.pop(key, None)
-        return Made(key, completion, True)
+        return Made(key, completion)
 
     async def _pay(
         self, model: Model, request: Request, key: int, kind: str, messages: list[int], sample: int
@@ -111,6 +116,7 @@ class Caller:
         clock = time.perf_counter()
         try:
             reply = await (model.score(request) if request.continuations else model.generate(request))
+            _check(reply, request, model)
         except (Transport, ContextOverflow) as error:
             self.log.add_failure(key, model, started, error)
             raise
@@ -126,3 +132,33 @@ class Caller:
         self.prompt_tokens += completion.prompt_tokens or 0
         self.completion_tokens += completion.completion_tokens or 0
         return completion
+
+
+def _check(reply: Any, request: Request, model: Model) -> None:
+    """Hold a model to its interface: what passed unseen here would become a verdict.
+
+    Raises `UserError` where the model is wrong, `Transport` where only its numbers are.
+    """
+    wrong = ""
+    if not isinstance(reply, Completion):
+        wrong = f"{reprlib.repr(reply)}, not a Completion"
+    elif not isinstance(reply.text, str) or not isinstance(reply.private, str):
+        wrong = "a Completion whose text is no text"
+    elif reply.stop not in STOPS:
+        wrong = f"a Completion with stop={reply.stop!r}, not one of {', '.join(STOPS)}"
+    elif not all(_is_count(n) for n in (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)):
+        wrong = "a Completion whose token counts are not counts"
+    elif request.continuations and reply.stop not in ("refused", "filter"):
+        scores, wanted = reply.scores, len(request.continuations)
+        if scores is None or len(scores) != wanted or not all(isinstance(s, float | int) for s in scores):
+            wrong = f"scores {reprlib.repr(scores)} where {wanted} log-probs were asked for"
+        elif any(math.isnan(s) or s == math.inf for s in scores) or max(scores) == -math.inf:
+            raise Transport(
+                f"model {model.name!r} gave log-probs that are no numbers: {reprlib.repr(scores)}"
+            )
+    if wrong:
+        raise UserError(f"model {model.name!r} returned {wrong}")
+
+
+def _is_count(number: Any) -> bool:
+    return number is None or (isinstance(number, int) and 0 <= number < 2**31)

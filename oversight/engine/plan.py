@@ -10,10 +10,10 @@ from typing import Any
 
 from oversight.elicit import ELICITATIONS, NEEDS_SCORES
 from oversight.engine.rehearse import rehearse
-from oversight.episode import Arm, Assignment, Episode, Planned, spell
+from oversight.episode import Arm, Assignment, Episode, Planned
 from oversight.errors import BadQuestion, UserError, unknown
 from oversight.experiment import Experiment, Named, SeatConfig
-from oversight.library import broken, find_protocol, find_task, read_params
+from oversight.library import broken, find_protocol, find_task, read_params, spell
 from oversight.models import open_model
 from oversight.models.interface import Model, Sampling
 from oversight.moves import Judge
@@ -88,7 +88,7 @@ def make_plan(experiment: Experiment) -> Plan:
     # What needs no model is looked for first: a misspelt task should not cost a minute of loading.
     protocols = [(p, find_protocol(p.name)) for p in experiment.protocols]
     params = [read_params(protocol, named.params, "protocol") for named, protocol in protocols]
-    tasks = tuple({t.name: t for t in (_sample(named, experiment) for named in experiment.tasks)}.values())
+    tasks = _distinct(_sample(named, experiment) for named in experiment.tasks)
     for _, protocol in protocols:
         for role in protocol.roles:
             for seat in experiment.players(role.name):
@@ -131,6 +131,18 @@ def draw(items: list[tuple[Question, Label]], limit: int | None, seed: int) -> l
     rows = itertools.zip_longest(*(groups[g] for g in ranked))
     drawn = [item for row in rows for item in row if item is not None]
     return drawn[:limit]
+
+
+def _distinct(tasks: Iterable[Sampled]) -> tuple[Sampled, ...]:
+    """The tasks, one named twice taken once. Raises `UserError` for two tasks of one name."""
+    found: dict[str, Sampled] = {}
+    for one in tasks:
+        other = found.setdefault(one.name, one)
+        if [q.key for q, _ in other.items] != [q.key for q, _ in one.items]:
+            raise UserError(
+                f"two different tasks are called {one.name!r}: rename the function of one of them"
+            )
+    return tuple(found.values())
 
 
 def _sample(named: Named, experiment: Experiment) -> Sampled:
@@ -202,6 +214,8 @@ def _player(role: str, seat: SeatConfig, protocol: Protocol, models: dict[str, M
         models[spelt] = open_model(seat.model, seat.options)
     model = models[spelt]
     elicit = seat.elicit or model.elicitation
+    if elicit not in ELICITATIONS:  # the model's own choice; the user's is checked before
+        raise unknown(f"elicitation of model {model.name!r}:", elicit, ELICITATIONS)
     if role == "judge" and elicit in NEEDS_SCORES and not model.scores:
         raise UserError(
             f"model {model.name!r} has no log-probs, which elicit={elicit} needs; use elicit=hard"

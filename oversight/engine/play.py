@@ -25,7 +25,7 @@ from oversight.speech import speak
 from oversight.store.log import Log
 from oversight.views import View, view
 
-Uses = list[tuple[int, bool]]
+Uses = list[int]
 
 
 @dataclass
@@ -59,6 +59,8 @@ class Play:
     async def run(self) -> Verdict:
         """The final verdict, which is also what is stored: a call that failed makes a failed verdict."""
         main = _Branch()
+        if self.episode.key in self.log.finished:
+            self.log.forget_failure(self.episode, len(self.stored))
         try:
             await self._drive(
                 self.arm.protocol.script(self.episode.case, **self.arm.params), main, written=True
@@ -199,7 +201,7 @@ class Play:
                         *(self.caller.make(player.model, request, self.episode.sample) for request in wanted),
                         return_exceptions=True,
                     )
-                    uses += [(m.call, m.paid) for m in made if isinstance(m, Made)]
+                    uses += [m.call for m in made if isinstance(m, Made)]
                     answer = tuple(_completion(m) for m in made)
         except CallFailed:
             self.lost = (seat.name, uses)
@@ -207,7 +209,7 @@ class Play:
 
     async def _call(self, model: Model, request: Request, uses: Uses) -> Completion:
         made = await self.caller.make(model, request, self.episode.sample)
-        uses.append((made.call, made.paid))
+        uses.append(made.call)
         return made.completion
 
 

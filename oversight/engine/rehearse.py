@@ -53,6 +53,10 @@ def rehearse(episode: Episode) -> tuple[Move, ...]:
                 f"protocol {arm.protocol.name!r} moves a seat it did not declare: {move.seat!r}"
             )
         player = arm.players[move.seat.role]
+        if isinstance(move, Judge) and move.seat.role != "judge":
+            raise BadProtocol(
+                f"protocol {arm.protocol.name!r} asks {move.seat.title} for a verdict; only the judge gives one"
+            )
         act: Act = "judge" if isinstance(move, Judge) else "ask" if isinstance(move, Ask) else "speak"
         reads = move.passage if isinstance(move, Judge) else episode.role_reads(move.seat.role)
         looking = view(

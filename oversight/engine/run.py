@@ -22,6 +22,7 @@ from oversight.engine.play import Play
 from oversight.episode import Planned, Run
 from oversight.models.interface import Model
 from oversight.question import Label, Question
+from oversight.secrecy import MASK, is_secret, masked
 from oversight.store.log import Log
 from oversight.store.serve import serve
 
@@ -60,7 +61,7 @@ def play_plan(
     status = "crashed"
     try:
         _reveal(plan)
-        log.begin(run, plan.experiment.seed, command, plan.experiment.model_dump_json(), _code(), len(plan))
+        log.begin(run, plan.experiment.seed, masked(command), _config(plan), _code(), len(plan))
         server = serve(log.writer.con, log.path)
         progress.planned = len(plan)
         stopped = _run_loop(_play_all(plan, log, progress, retry_failed))
@@ -145,7 +146,8 @@ def _on_signals(workers: list[asyncio.Task[None]], progress: Progress) -> None:
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, handle)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            loop.add_signal_handler(number, handle)
 
 
 def _run_loop(main: Any) -> bool:
@@ -156,16 +158,30 @@ def _run_loop(main: Any) -> bool:
     # Called where a loop runs already (a notebook): ours gets a thread of its own.
     result: list[bool] = []
     problem: list[BaseException] = []
+    inside: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def watched() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        inside.append((asyncio.get_running_loop(), task))
+        result.append(bool(await main))
 
     def target() -> None:
         try:
-            result.append(bool(asyncio.run(main)))
+            asyncio.run(watched())
         except BaseException as error:
             problem.append(error)
 
     thread = threading.Thread(target=target, name="oversight-run")
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException:  # the cell was interrupted: the run must end before its database is closed
+        if inside:
+            loop, task = inside[0]
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
     if problem:
         raise problem[0]
     return result[0]
@@ -182,6 +198,17 @@ def _reveal(plan: Plan) -> None:
     for model in simulated:
         if isinstance(model, Simulated):
             model.reveal(key)
+
+
+def _config(plan: Plan) -> str:
+    """The experiment as JSON, without secrets."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: MASK if is_secret(str(k)) else clean(v) for k, v in value.items()}
+        return [clean(v) for v in value] if isinstance(value, list) else value
+
+    return json.dumps(clean(plan.experiment.model_dump(mode="json")))
 
 
 def _code() -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 
 _NEWEST = """newest AS (  -- of each arm on each task, the run that planned it last
-  SELECT e.arm, q.task, arg_max(r.run, r.started) AS run
+  SELECT e.arm, e.task, arg_max(r.run, r.started) AS run
   FROM plans p JOIN runs r USING (run) JOIN episodes e USING (episode) JOIN questions q USING (question)
   GROUP BY ALL
 ),
@@ -30,7 +30,7 @@ scope AS (  -- all that have a verdict, and those the newest run planned
   UNION
   SELECT p.episode
   FROM plans p JOIN episodes e USING (episode) JOIN questions q USING (question)
-       JOIN newest n ON n.run = p.run AND n.arm = e.arm AND n.task = q.task
+       JOIN newest n ON n.run = p.run AND n.arm = e.arm AND n.task = e.task
 )"""
 
 _ONE_RUN = """scope AS (  -- what this run planned
@@ -38,7 +38,7 @@ _ONE_RUN = """scope AS (  -- what this run planned
 )"""
 
 _ROWS = """played AS (
-  SELECT q.task, e.arm, q.question, q."group", e.argued = l.label AS argued_right,
+  SELECT e.task, e.arm, q.question, q."group", e.argued = l.label AS argued_right,
          coalesce(v.status, 'unfinished') AS status, v.choice = l.label AS correct
   FROM scope JOIN episodes e USING (episode) JOIN questions q USING (question)
        JOIN labels l USING (question)
@@ -67,7 +67,7 @@ FROM played WHERE status = 'decided'
 GROUP BY ALL ORDER BY ALL"""
 
 # What a turn or verdict used without paying was found in the store; unknown tokens or cost stay unknown.
-_SPENDING = """SELECT q.task, e.arm, count(*) FILTER (u.paid) AS made, count(*) FILTER (NOT u.paid) AS found,
+_SPENDING = """SELECT e.task, e.arm, count(*) FILTER (u.paid) AS made, count(*) FILTER (NOT u.paid) AS found,
        CASE WHEN bool_or(u.paid AND c.prompt_tokens IS NULL) THEN NULL
             ELSE coalesce(sum(c.prompt_tokens) FILTER (u.paid), 0)::BIGINT END AS prompt_tokens,
        CASE WHEN bool_or(u.paid AND c.completion_tokens IS NULL) THEN NULL
@@ -77,7 +77,7 @@ _SPENDING = """SELECT q.task, e.arm, count(*) FILTER (u.paid) AS made, count(*) 
        coalesce(sum(c.seconds) FILTER (u.paid), 0) AS seconds
 FROM scope JOIN episodes e USING (episode) JOIN questions q USING (question)
      JOIN uses u USING (episode) JOIN calls c USING (call)
-GROUP BY ALL ORDER BY q.task, e.arm"""
+GROUP BY ALL ORDER BY e.task, e.arm"""
 
 _RUNS = """SELECT lower(lpad(to_hex(r.run), 16, '0')) AS id, r.status, r.started, r.ended, r.planned,
        coalesce((SELECT count(DISTINCT p.episode) FROM plans p JOIN verdicts v USING (episode)

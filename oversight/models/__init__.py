@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from oversight.errors import UserError, unknown
+from oversight.library import spell
 from oversight.models.interface import Model
+from oversight.secrecy import open_options
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def open_model(name: str, options: Mapping[str, Any]) -> Model:
             f"{name!r} is not a model: {type(model).__name__} does not derive from oversight.Model"
         )
     model.name = model.name or name
-    model.identity = model.identity or name
+    model.identity = model.identity or spell(name, open_options(options))
     return model
 
 
@@ -107,6 +109,14 @@ def _plugin(name: str, options: Mapping[str, Any]) -> Any:
         raise UserError(f"model {name!r}: no module {error.name!r}") from None
     except AttributeError:
         raise UserError(f"model {name!r}: module {module_name!r} has no {attribute!r}") from None
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"model {name!r}: module {module_name!r} cannot be imported: {reason}") from error
     finally:
         sys.path.remove(str(Path.cwd()))
-    return made(**options)
+    try:
+        return made(**options)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, UserError) or "unexpected keyword argument" in str(error):
+            raise
+        raise UserError(f"model {name!r} cannot be made: {type(error).__name__}: {error}") from error

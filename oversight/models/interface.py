@@ -70,10 +70,11 @@ class Completion:
     def without_surrogates(self) -> Completion:
         """The same with lone surrogates, which no file can hold, replaced by U+FFFD."""
         try:
-            (self.text + self.private).encode("utf-8")
+            (self.text + self.private + (self.provider_id or "")).encode("utf-8")
             return self
         except UnicodeEncodeError:
-            return replace(self, text=_mend(self.text), private=_mend(self.private))
+            provider_id = None if self.provider_id is None else _mend(self.provider_id)
+            return replace(self, text=_mend(self.text), private=_mend(self.private), provider_id=provider_id)
 
 
 def _mend(text: str) -> str:

@@ -133,6 +133,8 @@ def _from_function(name: str) -> Scripted:
         raise UserError(f"scripted model: no module {error.name!r}") from None
     except AttributeError:
         raise UserError(f"scripted model: module {module_name!r} has no {attribute!r}") from None
+    except (Exception, SystemExit) as error:  # what the module raised, or a thing whose source Python has not
+        raise UserError(f"scripted model: {name} cannot be used: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(Path.cwd()))
     return Scripted(

@@ -23,7 +23,7 @@ def _defaults(protocol: str) -> Mapping[str, Any]:
 
 def protocol_title(protocol: str, params: Mapping[str, Any]) -> str:
     """The protocol as the command line spells it, with the parameters that are not its defaults."""
-    from oversight.episode import spell
+    from oversight.library import spell
 
     defaults = _defaults(protocol)
     return spell(protocol, {k: v for k, v in params.items() if k not in defaults or defaults[k] != v})

@@ -123,7 +123,7 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
     """The episode of a full id. Raises `StoreError`."""
     key = int(episode, 16)
     head = reader.sql(
-        'SELECT a.protocol, a.params, a.judge, a.speaker, q.task, q."group", q.text, q.answers, '
+        'SELECT a.protocol, a.params, a.judge, a.speaker, e.task, q."group", q.text, q.answers, '
         "e.answer_order, e.assignment, p.text, l.label, e.sample FROM episodes e "
         "JOIN arms a USING (arm) JOIN questions q USING (question) JOIN labels l USING (question) "
         "LEFT JOIN passages p ON p.passage = q.passage WHERE e.episode = ?",

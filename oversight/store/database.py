@@ -99,13 +99,18 @@ def cannot_open(path: Path, error: duckdb.Error) -> StoreError:
         return StoreError(
             f"{path} is open for writing in {who}: wait for that run to end, or name another --db"
         )
-    if "not a valid DuckDB" in text or "not a DuckDB" in text or "magic bytes" in text.lower():
+    if (
+        "not a valid DuckDB" in text
+        or "not a DuckDB" in text
+        or "magic bytes" in text.lower()
+        or "sqlite" in text
+    ):
         return StoreError(f"{path} is not a DuckDB database: name another --db")
     if "newer" in text.lower() and "version" in text.lower():
         return StoreError(
             f"{path} was written by a newer DuckDB than {duckdb.__version__}: `pip install -U duckdb`"
         )
-    return StoreError(f"{path} cannot be opened: {first_line(text)}")
+    return StoreError(f"{path} cannot be opened: {first_line(text)}; if it is damaged, name another --db")
 
 
 def first_line(text: str) -> str:

@@ -41,7 +41,9 @@ class Log:
         self._reading.execute(f"USE {CATALOG}")
         self._known = {name: self._keys(name) for name in _ONCE}
         self._calls = self._keys("calls")
-        unused = "SELECT call FROM calls WHERE call NOT IN (SELECT call FROM uses)"
+        labels = self._reading.execute("SELECT question, label FROM labels").fetchall()
+        self._labels: dict[int, int] = dict(labels)
+        unused = "SELECT call FROM calls WHERE call NOT IN (SELECT call FROM uses WHERE paid)"
         self._unused = {key for (key,) in self._reading.execute(unused).fetchall()}
         self._wanted: dict[int, asyncio.Future[tuple[Any, ...]]] = {}
         self._models: dict[int, int] = {}
@@ -99,13 +101,6 @@ class Log:
 
     def has_call(self, key: int) -> bool:
         return key in self._calls
-
-    def claim(self, key: int) -> bool:
-        """Whether a stored call has no use yet (its run was killed in between), and now has one."""
-        if key in self._unused:
-            self._unused.discard(key)
-            return True
-        return False
 
     async def get_call(self, key: int, model: Model, messages: Sequence[int]) -> Completion:
         """A stored completion. Asked for by many at once, they are read in one query."""
@@ -165,6 +160,7 @@ class Log:
             ),
         )  # fmt: skip
         self._calls.add(key)
+        self._unused.add(key)
 
     def add_failure(self, key: int, model: Model, at: datetime, error: CallFailed) -> None:
         self.writer.add("failures", (key, self.run, self._model(model), at, error.reason, str(error)))
@@ -187,6 +183,12 @@ class Log:
     def add_episode(self, episode: Episode, label: Label, publish: bool) -> None:
         """Write an episode down as planned in this run, with all it refers to."""
         q = episode.question
+        known = self._labels.setdefault(q.key, label.index)
+        if known != label.index:
+            raise StoreError(
+                f"question {q.source_id or q.id} has label {label.index} now and {known} in {self.path}: "
+                "verdicts on both do not belong together; name another --db"
+            )
         if q.key not in self._known["questions"]:
             passage = None
             if q.passage is not None:
@@ -198,7 +200,6 @@ class Log:
                 q.key,
                 (
                     q.key,
-                    episode.task,
                     q.source_id,
                     q.text,
                     list(q.answers),
@@ -221,6 +222,7 @@ class Log:
                 (
                     episode.key,
                     episode.arm.key,
+                    episode.task,
                     q.key,
                     list(a.order),
                     seats,
@@ -253,10 +255,8 @@ class Log:
         """Turns an earlier run played of an episode it did not finish."""
         return self._played.pop(episode, {})
 
-    def add_turn(
-        self, episode: Episode, index: int, turn: Turn, role: str, uses: Sequence[tuple[int, bool]]
-    ) -> None:
-        """A turn with its quotes and the calls it used (key, paid by this run)."""
+    def add_turn(self, episode: Episode, index: int, turn: Turn, role: str, uses: Sequence[int]) -> None:
+        """A turn with its quotes and the calls it used."""
         visible = list(turn.visible_to) if turn.visible_to is not None else None
         prompt = int(episode.arm.players[role].template.hash, 16)
         words = count_words(turn.text)
@@ -274,9 +274,18 @@ class Log:
             )
         self.add_uses(episode, index, turn.seat, uses)
 
-    def add_uses(self, episode: Episode, index: int, seat: str, uses: Sequence[tuple[int, bool]]) -> None:
-        """The calls (key, paid) that a seat's turn or verdict at `index` came from."""
-        for n, (call, paid) in enumerate(uses):
+    def forget_failure(self, episode: Episode, turns: int) -> None:
+        """Before a failed episode is tried again: the uses of the act that failed, after `turns` turns, go."""
+        tail = "episode = ? AND turn >= ?"
+        paid = self._reading.execute(f"SELECT call FROM uses WHERE paid AND {tail}", [episode.key, turns])
+        self._unused.update(call for (call,) in paid.fetchall())
+        self.writer.before(f"DELETE FROM uses WHERE {tail}", [episode.key, turns])
+
+    def add_uses(self, episode: Episode, index: int, seat: str, uses: Sequence[int]) -> None:
+        """The calls that a seat's turn or verdict at `index` came from; the first use of each is the paid one."""
+        for n, call in enumerate(uses):
+            paid = call in self._unused
+            self._unused.discard(call)
             self.writer.add("uses", (episode.key, index, seat, n, call, self.run, paid))
 
     def add_verdicts(self, episode: Episode, verdicts: Sequence[tuple[int, Verdict]]) -> None:

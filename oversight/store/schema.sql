@@ -15,7 +15,7 @@ CREATE TABLE plans (run UBIGINT, episode UBIGINT);
 
 CREATE TABLE passages (passage UBIGINT, text VARCHAR);
 CREATE TABLE questions (
-    question UBIGINT, task VARCHAR, source_id VARCHAR, text VARCHAR, answers VARCHAR[],
+    question UBIGINT, source_id VARCHAR, text VARCHAR, answers VARCHAR[],
     passage UBIGINT, "group" VARCHAR, stem VARCHAR, meta JSON, publish BOOLEAN
 );
 -- The index of the right answer in questions.answers. Nothing that plays reads this table.
@@ -30,7 +30,9 @@ CREATE TABLE arms (
     players JSON               -- per role: model, identity, template, sampling, style, elicit, budgets
 );
 CREATE TABLE episodes (
-    episode UBIGINT, arm UBIGINT, question UBIGINT,
+    episode UBIGINT, arm UBIGINT,
+    task VARCHAR,              -- with the parameters that differ from its defaults
+    question UBIGINT,
     answer_order UTINYINT[],   -- answer_order[i]: index in questions.answers of the answer shown at i
     assignment VARCHAR,        -- seat=answer index, comma-separated, e.g. A=1,B=0
     argued UTINYINT,           -- the one answer argued, where one seat argues (consultancy); else NULL

@@ -10,7 +10,7 @@ FROM uses u JOIN calls c USING (call) GROUP BY u.episode;
 
 -- One row a final verdict. correct is NULL where the judge did not decide.
 CREATE OR REPLACE VIEW judgements AS
-SELECT lower(lpad(to_hex(e.episode), 16, '0')) AS id, a.protocol, a.params, q.task, lower(lpad(to_hex(q.question), 16, '0')) AS question,
+SELECT lower(lpad(to_hex(e.episode), 16, '0')) AS id, a.protocol, a.params, e.task, lower(lpad(to_hex(q.question), 16, '0')) AS question,
        q."group", a.judge, a.speaker, e.answer_order, e.assignment, e.argued, l.label,
        e.argued = l.label AS argued_right,
        v.status, v.reason, v.choice, v.choice = l.label AS correct, v.probabilities,
@@ -21,7 +21,7 @@ WHERE v.final;
 
 -- One row a turn, in order.
 CREATE OR REPLACE VIEW transcripts AS
-SELECT lower(lpad(to_hex(t.episode), 16, '0')) AS id, a.protocol, q.task, t.turn, t.kind, t.seat, t.role, t.round, t."text", t.private,
+SELECT lower(lpad(to_hex(t.episode), 16, '0')) AS id, a.protocol, e.task, t.turn, t.kind, t.seat, t.role, t.round, t."text", t.private,
        t.cut, t.words, q.text AS question, t.episode
 FROM turns t JOIN episodes e USING (episode) JOIN arms a USING (arm) JOIN questions q ON q.question = e.question
 ORDER BY t.episode, t.turn;

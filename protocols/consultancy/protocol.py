@@ -1,6 +1,6 @@
 """Consultancy: one consultant argues an assigned answer, right or wrong; the judge decides."""
 
-from oversight import Ask, Case, Judge, Script, Speak, protocol
+from oversight import Ask, Case, Judge, Script, Speak, UserError, protocol
 
 
 @protocol(seats=("judge", "consultant"))
@@ -10,6 +10,8 @@ def consultancy(case: Case, rounds: int = 3, ask: bool = True) -> Script:
     rounds: how many times the consultant speaks
     ask: the judge puts a question before each round after the first
     """
+    if rounds < 1:
+        raise UserError(f"consultancy: rounds is {rounds}; choose 1 or more")
     for n in range(rounds):
         if ask and n:
             yield Ask(case.judge)

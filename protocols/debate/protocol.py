@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from oversight import Ask, Case, Judge, Script, Speak, Together, protocol
+from oversight import Ask, Case, Judge, Script, Speak, Together, UserError, protocol
 
 Order = Literal["simultaneous", "sequential"]
 
@@ -15,6 +15,8 @@ def debate(case: Case, rounds: int = 3, order: Order = "simultaneous", ask: bool
     order: simultaneous (none sees another's speech of this round) or sequential
     ask: the judge puts a question before each round
     """
+    if rounds < 1:
+        raise UserError(f"debate: rounds is {rounds}; choose 1 or more")
     for _ in range(rounds):
         if ask:
             yield Ask(case.judge)

@@ -52,7 +52,8 @@ def dossier(
             kinds_by_turn = passage.kinds[turn:] + passage.kinds[:turn]
             # "How many people came on foot?" of two passages would be one question to a judge: asked once.
             asked = next(
-                (a for kind in 2 * kinds_by_turn if (a := asker.ask(kind)) and _words_alone(a) not in put), None
+                (a for kind in 2 * kinds_by_turn if (a := asker.ask(kind)) and _words_alone(a) not in put),
+                None,
             )
             if asked is None:
                 break

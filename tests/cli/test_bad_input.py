@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import duckdb
 import pytest
 
@@ -27,6 +29,10 @@ BAD_RUNS = {
         ("direct", *PLAYED, "--judge", "scripted/rep.yaml:temperature=9"),
         "temperature",
     ),
+    "a debate of no rounds": (("debate:rounds=-1", *PLAYED), "rounds is -1"),
+    "rounds without an end": (("debate:rounds=1000000000", *PLAYED), "more than 1,000 moves"),
+    "a date that is none": (("debate:rounds=2025-99-99", *PLAYED), "is not int"),
+    "a model of no module": (("direct", *PLAYED, "--judge", ":x"), "':x'"),
     "no task": (("direct", *PLAYERS), "--task"),
     "no protocol, only options": (PLAYED, "PROTOCOL"),
     "no judge": (("direct", "--task", "./toy", "--limit", "3"), "--judge MODEL"),
@@ -75,6 +81,22 @@ YAML = {
     ),
     "a value of the wrong type": ("protocol: direct\ntask: ./toy\nlimit: many\n", "line 3"),
     "a list, not a mapping": ("- direct\n", "must be a mapping"),
+    "a setting given twice": ("protocol: direct\nprotocol: debate\n", "line 2: 'protocol' is set twice"),
+    "a date that is none": ("limit: 2025-99-99\n", "month"),
+    "a number of 5,000 digits": (f"limit: {'9' * 5000}\n", "4300 digits"),
+    "lists without an end": ("[" * 3000, "nested too deeply"),
+    "no name for the database": ("db:\n", "line 1: db: "),
+    "a name no file can have": ('db: "a\\0b"\n', "line 1: db: no file can have such a name"),
+    "a truth value for a number": ("limit: true\n", "line 1: limit: input should be a number"),
+    "options that are none": ("judge: {model: x, options: [1]}\n", "options must be a mapping"),
+    "an option given twice": ("judge: {model: 'x:words=3', words: 4}\n", "'words' is set twice"),
+    "two protocols as one": ("protocol: {direct: {}, debate: {}}\n", "one name with its parameters an item"),
+    "a model that is none": ("judge: 3\n", "judge.0: write a name"),
+    "a value of a billion parts": (
+        "task:\n- &a [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"- &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in pairwise("abcdefghi")),
+        "task.0: write a name",
+    ),
 }
 
 
@@ -107,6 +129,120 @@ def test_a_bad_question_is_refused_with_its_id(oversight, folder, case):
     assert "q1" in refused(oversight(*argv))
 
 
+TASKS = {
+    "raises": ("raise ValueError('oops')", "line 5): ValueError: oops"),
+    "leaves": ("raise SystemExit(0)", "SystemExit"),
+    "yields a question alone": ("yield Q", "yielded Question"),
+    "yields a bare number for a label": ("yield Q, 0", "(Question, Label)"),
+    "yields a truth value for a label": ("yield Q, Label(True)", "(Question, Label)"),
+    "returns nothing": ("return None", "returned None"),
+    "has a passage that is no text": (
+        "yield Question('Q?', ('a', 'b'), passage=4), Label(0)",
+        "its passage is 4",
+    ),
+    "has a lone surrogate": ("yield Question('Q?', ('a', 'b\\ud800')), Label(0)", "lone surrogate"),
+    "has answers that are no tuple": ("yield Question('Q?', {'a', 'b'}), Label(0)", "not a tuple of texts"),
+}
+
+
+@pytest.mark.parametrize("case", TASKS)
+def test_a_broken_task_is_named(oversight, folder, case):
+    body, named = TASKS[case]
+    (folder / "bad").mkdir()
+    (folder / "bad" / "task.py").write_text(
+        "from oversight import Label, Question, task\nQ = Question('Q?', ('a', 'b'))\n"
+        f"@task(asymmetry='x', source='x', licence='x')\ndef bad(*, seed: int):\n    {body}\n"
+    )
+    err = refused(oversight("run", "direct", "--task", "./bad", "--judge", "scripted/rep.yaml"))
+    assert "task.py" in err or "question" in err
+    assert named in err
+
+
+PLAYING = "turn = yield Speak(case.debaters[0])\n    if turn.text != '…':\n        "
+PROTOCOLS = {
+    "raises as it is made": ("raise ValueError('oops')", "line 4): ValueError: oops"),
+    "raises at once": ("raise ValueError('oops')\n    yield", "line 4): ValueError: oops"),
+    "raises when played": (PLAYING + "raise KeyError('oops')", "line 6): KeyError: 'oops'"),
+    "leaves when played": (PLAYING + "raise SystemExit(0)", "line 6): SystemExit"),
+    "goes on without an end": ("while True:\n        yield Together()", "more than 1,000 moves"),
+    "goes on when played": (PLAYING + "while True: yield Together()", "more than 1,000 moves"),
+    "makes a seat up": ("yield Speak(Seat('Z', 'debater', None))", "did not declare"),
+    "makes a seat of a role up": ("yield Speak(Seat('Z', 'debater', 9))", "did not declare"),
+    "is no generator": ("return [Judge(case.judge)]", "not a generator"),
+}
+
+
+@pytest.mark.parametrize("case", PROTOCOLS)
+def test_a_broken_protocol_is_named(oversight, folder, case):
+    body, named = PROTOCOLS[case]
+    (folder / "bad").mkdir()
+    (folder / "bad" / "protocol.py").write_text(
+        "from oversight import Judge, Seat, Speak, Together, protocol\n"
+        "@protocol(seats=('judge', 'debater'))\ndef bad(case):\n"
+        f"    {body}\n    yield Judge(case.judge)\n".replace("]\n    yield Judge(case.judge)", "]")
+    )
+    for role in ("judge", "debater"):
+        (folder / "bad" / f"{role}.jinja").write_text("{% call user() %}{{ question }}{% endcall %}")
+    err = refused(oversight("run", "./bad", *PLAYED, "-q"))
+    assert "'bad'" in err
+    assert named in err
+
+
+MODELS = {
+    "is of a broken module": ("raise ValueError('oops')", "cannot be imported: ValueError: oops"),
+    "cannot be made": ("def model(): raise ValueError('oops')", "cannot be made: ValueError: oops"),
+    "returns nothing": ("class model(Broken): reply = None", "returned None"),
+    "returns a text": ("class model(Broken): reply = 'Answer: A'", "not a Completion"),
+    "returns a text that is none": ("class model(Broken): reply = Completion(None)", "no text"),
+    "returns no count": ("class model(Broken): reply = Completion('x', prompt_tokens=2**40)", "not counts"),
+    "stops for no reason": ("class model(Broken): reply = Completion('x', stop='x')", "stop='x'"),
+    "has no scores": ("class model(Scoring): reply = Completion()", "scores None where 2"),
+    "has one score": ("class model(Scoring): reply = Completion(scores=(0.0,))", "where 2 log-probs"),
+    "reads verdicts in no way": ("class model(Broken): elicitation = 'hrad'", "'hard'"),
+}
+BROKEN = """
+from oversight import Completion, Model
+class Broken(Model):
+    identity = "broken"
+    async def generate(self, request): return self.reply
+    async def score(self, request): return self.reply
+class Scoring(Broken):
+    scores, elicitation = True, "letters"
+"""
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_a_broken_model_is_named(oversight, folder, case):
+    body, named = MODELS[case]
+    module = f"broken_{list(MODELS).index(case)}"
+    (folder / f"{module}.py").write_text(f"{BROKEN}\n{body}\n")
+    argv = ("run", "direct", "--task", "./toy", "--limit", "2", "-q", "--judge", f"{module}:model")
+    err = refused(oversight(*argv))
+    assert module in err
+    assert named in err
+
+
+def test_log_probs_that_are_no_numbers_fail_their_episodes(oversight, folder):
+    (folder / "nan.py").write_text(
+        f"{BROKEN}\nclass model(Scoring): reply = Completion(scores=(float('nan'), 0.0))\n"
+    )
+    argv = ("run", "direct", "--task", "./toy", "--limit", "2", "-q", "--judge", "nan:model")
+    status, _, err = oversight(*argv)
+    assert status == 1
+    assert "no numbers" in err
+
+
+def test_a_model_that_cancels_itself_is_no_end_of_the_run(oversight, folder):
+    (folder / "quits.py").write_text(
+        f"{BROKEN}\nimport asyncio\nclass model(Broken):\n"
+        "    async def generate(self, request): raise asyncio.CancelledError\n"
+    )
+    argv = ("run", "direct", "--task", "./toy", "--limit", "2", "-q", "--judge", "quits:model")
+    status, _, err = oversight(*argv)
+    assert status == 70
+    assert "CancelledError" in err
+
+
 @pytest.mark.parametrize(
     "command", [("report",), ("show",), ("show", "last"), ("query", "SELECT 1"), ("list", "runs")]
 )
@@ -114,6 +250,13 @@ def test_reading_without_a_database_says_to_run_first(oversight, command):
     err = refused(oversight(*command))
     assert "no database at oversight.duckdb" in err
     assert "oversight run" in err
+
+
+def test_odd_files_for_a_database(oversight, folder):
+    (folder / "loop").symlink_to("loop")
+    (folder / "lite").write_bytes(b"SQLite format 3\0" + b"\0" * 4080)
+    assert "loop cannot be opened" in refused(oversight("run", "direct", *PLAYED, "--db", "loop"))
+    assert "not a DuckDB database" in refused(oversight("report", "--db", "lite"))
 
 
 def test_a_database_of_somebody_else_or_of_a_newer_schema(played, folder):

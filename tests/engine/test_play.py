@@ -9,6 +9,7 @@ import pytest
 from support import REPLIES, content, rows
 
 from oversight import BadProtocol, StoreError, UserError
+from oversight.library import _load
 
 
 def test_a_debate_has_its_turns_in_order_and_one_final_verdict(play, tmp_path: Path) -> None:
@@ -251,16 +252,80 @@ def test_a_protocol_that_breaks_its_contract_is_refused_before_any_call(play, tm
 
 def test_a_stored_turn_that_no_longer_fits_is_an_error_not_a_surprise(play, tmp_path: Path, replies) -> None:
     folder = protocol_folder(
+        tmp_path,
+        "    first = case.debaters[Path(__file__).with_name('other').exists()]\n"
+        "    yield Speak(first)\n    yield Judge(case.judge)\n",
+    )
+    source = Path(folder, "protocol.py")
+    source.write_text("from pathlib import Path\n" + source.read_text())
+    judge = replies("judge: ' '")
+    play(folder, judge=judge, limit=1)
+    Path(folder, "other").touch()
+    with pytest.raises(StoreError, match="played differently before"):
+        play(folder, judge=judge, limit=1)
+
+
+def test_a_protocol_whose_code_changed_is_another_protocol(play, tmp_path: Path) -> None:
+    folder = protocol_folder(
         tmp_path, "    a, b = case.debaters\n    yield Speak(a)\n    yield Judge(case.judge)\n"
     )
-    play(folder, judge=replies("judge: ' '"), limit=1)
+    first = play(folder, limit=2)
     source = Path(folder, "protocol.py")
     source.write_text(source.read_text().replace("Speak(a)", "Speak(b)"))
-    from oversight.library import _load
-
     _load.cache_clear()
-    with pytest.raises(StoreError, match="played differently before"):
-        play(folder, judge=replies("judge: ' '"), limit=1)
+    second = play(folder, limit=2)
+    assert (first.played, second.played, second.already_done) == (2, 2, 0)
+
+
+def test_a_label_that_changed_is_refused(play, tmp_path: Path, toy: str) -> None:
+    play("direct", limit=2)
+    source = Path(toy, "task.py")
+    source.write_text(source.read_text().replace("flip: bool = False", "flip: bool = True"))
+    _load.cache_clear()
+    with pytest.raises(StoreError, match="toy-0 has label"):
+        play("direct", limit=2)
+
+
+def test_one_question_in_two_tasks_counts_in_each(play, tmp_path: Path, toy: str) -> None:
+    play("direct", tasks=[toy, f"{toy}:answers=2", f"{toy}:answers=4"], limit=3)
+    found = rows(tmp_path / "db.duckdb", "SELECT task, episodes FROM accuracy ORDER BY task")
+    assert found == [("toy", 3), ("toy:answers=4", 3)]
+
+
+def test_a_call_is_paid_once_whoever_fails_and_is_tried_again(play, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "down").write_text("")
+    model = write_model(
+        tmp_path,
+        monkeypatch,
+        "import pathlib\ndef reply(request):\n"
+        "    if pathlib.Path('down').exists() and request.view.seat.name == 'B':\n"
+        "        raise Transport('no route to host')\n"
+        "    return f'I say {request.seed}'\n",
+    )
+    db = tmp_path / "db.duckdb"
+    for _ in range(2):
+        assert play("debate:rounds=1", debater=model, limit=2).failed == 2
+    (tmp_path / "down").unlink()
+    play("debate:rounds=1", debater=model, limit=2)
+    paid = "SELECT count(*), count(DISTINCT call) FROM uses WHERE paid"
+    assert rows(db, paid) == [(6, 6)] and rows(db, "SELECT count(*) FROM calls") == [(6,)]
+    assert rows(db, "SELECT count(*) FROM (SELECT DISTINCT episode, turn, seat, n FROM uses)") == [(6,)]
+    assert rows(db, "SELECT count(*) FROM uses") == [(6,)]
+
+
+def test_secrets_do_not_land(play, tmp_path: Path, monkeypatch) -> None:
+    write_model(
+        tmp_path,
+        monkeypatch,
+        "from oversight import Model\nclass Mine(Model):\n"
+        "    def __init__(self, api_key='', say='A'):\n        self.say = say\n"
+        "    async def generate(self, request):\n        return Completion(f'Answer: {self.say}')\n",
+    )
+    play("direct", judge="mymodel:Mine:api_key=sk-verysecret", limit=1)
+    for path in tmp_path.glob("db.duckdb*"):
+        assert b"sk-verysecret" not in path.read_bytes()
+    play("direct", judge="mymodel:Mine:say=B", limit=1)
+    assert len(rows(tmp_path / "db.duckdb", "SELECT DISTINCT identity FROM models")) == 2
 
 
 def test_calls_have_seeds_of_their_content(play, tmp_path: Path, monkeypatch) -> None:

@@ -47,6 +47,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self.own)
 
+    @property
+    def width(self) -> int:
+        """Tokens the buffer has room for in each row."""
+        return self._kv.shape[-2] if self._kv is not None else 0
+
+    @property
+    def shared_tokens(self) -> int:
+        """Tokens of the prefixes that are held once for their rows."""
+        return sum(len(shared.tokens) for shared in {id(s): s for s in self.shared if s}.values())
+
     def join(self, ends: Sequence[Node], needs: Sequence[int]) -> None:
         """Add a row for each prompt ending at a node of the prefix tree; with its reply, it will come to
         at most `needs` tokens."""

@@ -116,7 +116,7 @@ class Prefixes:
                 child.used = self._clock
                 self._due += len(child.tokens)
                 return child, at
-            same = _common(child.tokens, tokens[at:])
+            same = common(child.tokens, tokens[at:])
             if same < len(child.tokens):
                 child = _split(child, same)
             child.used = self._clock
@@ -247,7 +247,7 @@ def forward(model: Any, plan: Any, tokens: Tensor, positions: Tensor, keep: list
     return logits
 
 
-def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+def common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     """Length of the common prefix."""
     if a == b[: len(a)]:
         return len(a)

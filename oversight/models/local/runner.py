@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,8 +27,8 @@ BATCH = {"cpu": 64, "mps": 32, "cuda": 256}
 class Runner:
     """Scores and writes with `model`. `shares` says whether prefixes are shared (see plain.py if not).
 
-    A quarter of the machine's memory (on CUDA, half of what the weights left free) is for keys and
-    values: a third of that keeps prefixes from batch to batch, the rest is for replies being written.
+    Half of the memory that is free once the weights are loaded is for keys and values: half of that keeps
+    prefixes from batch to batch, the rest is for replies being written.
     """
 
     def __init__(self, model: Any, chat: Chat, max_batch: int | None) -> None:
@@ -39,7 +41,7 @@ class Runner:
             return
         layers = model.config.get_text_config().num_hidden_layers
         tokens = _memory(model) // _token_bytes(model)
-        self._prefixes = Prefixes(model, layers, capacity=max(1024, tokens // 3), step=STEP[kind])
+        self._prefixes = Prefixes(model, layers, capacity=max(1024, tokens // 2), step=STEP[kind])
         self._prefixes.stop = lambda: self.stop()
         self._writer = Writer(
             model,
@@ -47,7 +49,7 @@ class Runner:
             chat,
             self._prefixes,
             max_batch=self.max_batch,
-            tokens=max(1024, 2 * tokens // 3),
+            tokens=max(1024, tokens // 2),
             share=not _windowed(model),
         )
 
@@ -86,7 +88,12 @@ def _memory(model: Any) -> int:
     """Bytes for keys and values."""
     if model.device.type == "cuda":
         return int(torch.cuda.mem_get_info(model.device)[0]) // 2
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:  # not Linux
+        found = None
+    free = int(found[1]) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return free // 2
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from oversight.models.interface import Completion, Request, Sampling, Stop
 from oversight.models.local.chat import Chat
-from oversight.models.local.decode import Rows
-from oversight.models.local.prefixes import Node, Prefixes
+from oversight.models.local.decode import WORTH, Rows
+from oversight.models.local.prefixes import Node, Prefixes, common
 from oversight.models.local.sampling import Draw, draw
 
 
@@ -80,17 +81,14 @@ class Writer:
         """Compute the next prompts, draw their first tokens, and give them rows."""
         joining: list[Reply] = []
         ends: list[Node] = []
-        longest = max((reply.needed for reply in active), default=0)
         while waiting and len(active) + len(joining) < self._max_batch:
             reply = waiting[0]
-            width = max(longest, reply.needed)
             # Always at least one row; else only as many as fit when all grow to the full.
-            if (active or joining) and width * (len(active) + len(joining) + 1) > self._tokens:
+            if (active or joining) and self._held(rows, [*joining, reply]) > self._tokens:
                 break
             waiting.popleft()
             if reply.dropped():
                 continue
-            longest = width
             reply.cached, end = self._prefixes.add(reply.prompt, marks=[len(joining)])
             joining.append(reply)
             ends.append(end)
@@ -110,6 +108,22 @@ class Writer:
             self._prefixes.settle()
             active += joining
             self._advance(rows, active, torch.stack(logits), at)
+
+    def _held(self, rows: Rows, joining: Sequence[Reply]) -> int:
+        """Tokens of keys and values that `rows` would hold with those joining, all at their longest.
+
+        Each row is as wide as the widest, less what it shares; a prefix shared by those who join together
+        is held once. Short shared prefixes are not counted as shared: they may not be.
+        """
+        joining = sorted(joining, key=lambda reply: reply.prompt)
+        shares = [common(a.prompt, b.prompt) for a, b in pairwise(joining)] if self._share else []
+        shares = [share if share >= WORTH else 0 for share in shares] or [0] * (len(joining) - 1)
+        own = [
+            reply.needed - max(before, after)
+            for reply, before, after in zip(joining, [0, *shares], [*shares, 0], strict=True)
+        ]
+        once = sum(reply.needed for reply in joining) - sum(shares) - sum(own)
+        return (len(rows) + len(joining)) * max(rows.width, *own) + rows.shared_tokens + once
 
     def _advance(self, rows: Rows, active: list[Reply], logits: Tensor, first: int = 0) -> None:
         """Draw a token for the rows from `first` on, and take out those whose reply ends with it."""
