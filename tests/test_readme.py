@@ -13,6 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
+(TEMPLATE,) = re.findall(r"```jinja\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+DEBATER = (ROOT / "protocols" / "debate" / "debater.jinja").read_text()
+
 
 def block(with_: str) -> str:
     return next(b for b in BLOCKS if with_ in b)
@@ -37,8 +40,8 @@ def test_a_protocol_and_a_model_of_ones_own_run(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "protocol.py").write_text(block("@protocol"))
-    for role in ("judge", "debater"):
-        (folder / f"{role}.jinja").write_text((ROOT / "protocols" / "debate" / f"{role}.jinja").read_text())
+    (folder / "judge.jinja").write_text(TEMPLATE)
+    (folder / "debater.jinja").write_text(DEBATER)
     (tmp_path / "mymodels.py").write_text(block("class Echo"))
     out = oversight(
         "run", "./mine", "--task", "dossier", "--judge", "mymodels:Echo", "--debater", "mymodels:Echo",
