@@ -88,7 +88,7 @@ class _Watch:
             return "no calls yet"
         tokens = caller.prompt_tokens + caller.completion_tokens
         rate = tokens / max(1e-9, time.monotonic() - self.began)
-        found = f" ({caller.reused:,} found)" if caller.reused else ""
+        found = f" ({caller.reused:,} more shared or found)" if caller.reused else ""
         return (
             f"{caller.made:,} calls{found}, tokens {caller.prompt_tokens:,} in "
             f"{caller.completion_tokens:,} out, {rate:,.0f}/s"

@@ -38,7 +38,7 @@ def report(reader: Reader, run: int | None = None) -> RenderableType:
             ("Task ", "dim"), cell(task, "bold"), ("   judge ", "dim"), cell(judge, "bold")
         )
         if len(speakers) == 1:
-            heading.append("   helpers ", "dim")
+            heading.append("   speaker ", "dim")
             heading.append_text(cell(next(iter(speakers)), "bold"))
         table = _accuracy_table(list(section), names, with_speaker=len(speakers) > 1)
         parts.append(Padding(Group(heading, table), (1, 0, 0, 0), expand=False))
@@ -79,7 +79,7 @@ def _accuracy_table(rows: Sequence[Accuracy], names: dict[tuple[str, int], str],
     bounds = any(row.decided < row.episodes for row in rows)
     table = _table(
         "protocol",
-        *(["helpers"] if with_speaker else []),
+        *(["speaker"] if with_speaker else []),
         "accuracy",
         "95 % interval",
         *(["worst–best"] if bounds else []),

@@ -184,9 +184,9 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
 
 def told(t: Transcript, private: bool = False) -> Iterator[RenderableType]:
     """The transcript for a person: who argues what, the turns, the verdict, and only then the truth."""
-    helpers = f" · helpers {t.speaker}" if t.speaker else ""
+    speaker = f" · speaker {t.speaker}" if t.speaker else ""
     yield cell(f"Episode {t.id}", "bold")
-    yield cell(f"{protocol_title(t.protocol, t.params)} · {t.task} · judge {t.judge}{helpers}", "dim")
+    yield cell(f"{protocol_title(t.protocol, t.params)} · {t.task} · judge {t.judge}{speaker}", "dim")
     yield ""
     yield Text.assemble(("Question  ", "bold"), cell(t.question))
     argued_by = {answer: seat for seat, answer in t.argues.items()}

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 HASHED = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
-ROUND = 256
-"""Most scoring requests in one batch: more would gain nothing, and be lost together in a crash."""
+ROUND = 64
+"""Scoring requests in one batch, at the least: more gain little on a CPU, are lost together in a crash, and
+show no progress until they are done."""
 
 
 def cache_dir() -> Path:
@@ -93,7 +94,9 @@ class LocalModel(Model):
 
         self._runner = Runner(model, self._chat, max_batch)
         self.max_batch = self._runner.max_batch
-        self._batcher = Batcher(self.name, self._work, {"generate": 4 * self.max_batch, "score": ROUND})
+        self._batcher = Batcher(
+            self.name, self._work, {"generate": 4 * self.max_batch, "score": max(ROUND, self.max_batch)}
+        )
         self._runner.stop = self._check_open
 
     @property
