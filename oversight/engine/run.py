@@ -36,6 +36,7 @@ class Progress:
     retried: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     caller: Caller | None = None
+    models: tuple[Model, ...] = ()
     started: float = field(default_factory=time.monotonic)
     stopping: bool = False
 
@@ -63,7 +64,7 @@ def play_plan(
         _reveal(plan)
         log.begin(run, plan.experiment.seed, masked(command), _config(plan), _code(), len(plan))
         server = serve(log.writer.con, log.path)
-        progress.planned = len(plan)
+        progress.planned, progress.models = len(plan), tuple(plan.models)
         stopped = _run_loop(_play_all(plan, log, progress, retry_failed))
         status = "stopped" if stopped else "failed" if progress.statuses["failed"] else "finished"
     finally:

@@ -108,6 +108,11 @@ class Model:
     kind: str = "model"
     """local, scripted, simulated, api or human: what the store says about it."""
 
+    @property
+    def activity(self) -> str:
+        """What it is doing at this moment, in a few words for the progress display; "" for nothing to say."""
+        return ""
+
     async def generate(self, request: Request) -> Completion:
         """Reply to `request.messages`."""
         raise NotImplementedError(f"{type(self).__name__} does not generate")

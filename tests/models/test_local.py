@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import itertools
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -172,16 +173,15 @@ def test_a_shared_prefix_in_decoding_changes_nothing(folders: dict[str, Path], o
 def test_many_rows_of_one_prompt_share_it(folders: dict[str, Path], opened: Any, monkeypatch: Any) -> None:
     from oversight.models.local import decode
 
-    seen = []
-    common = decode.Rows._common
-    monkeypatch.setattr(
-        decode.Rows, "_common", lambda self, ends: seen.append(common(self, ends)) or seen[-1]
-    )
+    seen: list[Any] = []
+    step = decode.Rows.step
+    monkeypatch.setattr(decode.Rows, "step", lambda self, t: seen.append(list(self.shared)) or step(self, t))
     model = opened(folders["gpt2"])
+    seen.clear()
     request = Request(chat(PASSAGE * 3), Sampling(temperature=1.0, max_tokens=12))
     requests = [Request(request.messages, request.sampling, seed=i) for i in range(16)]
     got = run(model, requests)
-    assert all(shared is not None and shared is seen[0][0] for shared in seen[0])
+    assert len(seen[0]) == 16 and len({id(kv) for pieces in seen[0] for kv in pieces}) == 1
     assert [one.token_ids for one in got] == [run(model, [r])[0].token_ids for r in requests]
 
 
@@ -363,20 +363,32 @@ def test_cancelled_calls_stop_costing(folders: dict[str, Path], opened: Any) -> 
     assert run(model, [Request(chat("sea"), Sampling(max_tokens=3))])[0].completion_tokens is not None
 
 
-def echo(batches: list[list[str]], gate: threading.Event | None = None) -> Any:
-    def work(jobs: list[Job]) -> None:
-        if gate is not None:
-            gate.wait(5)
-        batches.append([job.request.messages[0].content for job in jobs])
-        for job in jobs:
-            job.result = Completion(job.request.messages[0].content)
+class Echo:
+    """Repeats what it is asked, all it has at once."""
 
-    return work
+    def __init__(self, gate: threading.Event | None = None) -> None:
+        self.gate = gate
+        self.batches: list[list[str]] = []
+        self.jobs: list[Job] = []
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        self.jobs += jobs
+
+    def advance(self) -> None:
+        if self.gate is not None:
+            self.gate.wait(5)
+        self.batches.append([job.request.messages[0].content for job in self.jobs])
+        for job in self.jobs:
+            job.result = Completion(job.request.messages[0].content)
+        self.reset()
+
+    def reset(self) -> None:
+        self.jobs = []
 
 
 def test_a_burst_is_one_batch_and_its_followers_the_next() -> None:
-    batches: list[list[str]] = []
-    batcher = Batcher("b", echo(batches), {"generate": 1000, "score": 1000})
+    echo = Echo()
+    batcher = Batcher("b", echo)
 
     async def episode(i: int) -> None:
         for turn in range(3):
@@ -387,29 +399,77 @@ def test_a_burst_is_one_batch_and_its_followers_the_next() -> None:
         await asyncio.gather(*(episode(i) for i in range(500)))
 
     for _ in range(2):  # each time another event loop
-        batches.clear()
+        echo.batches.clear()
         asyncio.run(episodes())
-        assert batches == [[f"{turn}.{i}" for i in range(500)] for turn in range(3)]
+        assert echo.batches == [[f"{turn}.{i}" for i in range(500)] for turn in range(3)]
     batcher.close()
 
 
-def test_a_limit_splits_a_burst_in_order_and_kinds_do_not_mix() -> None:
-    batches: list[list[str]] = []
-    batcher = Batcher("b", echo(batches), {"generate": 2, "score": 3})
+def test_a_reply_is_handed_over_while_others_are_being_written(folders: dict[str, Path], opened: Any) -> None:
+    model = opened(folders["llama"])
+    order: list[str] = []
+
+    async def ask(name: str, request: Request) -> None:
+        await (model.score(request) if request.continuations else model.generate(request))
+        order.append(name)
 
     async def calls() -> None:
-        kinds = ["generate", "score", "generate", "generate", "score"]
-        await asyncio.gather(*(batcher.submit(k, Request(chat(f"{k[0]}{i}"))) for i, k in enumerate(kinds)))
+        # Temperature 5 hardly ever draws the end of turn.
+        long = asyncio.create_task(
+            ask("long", Request(chat("sea"), Sampling(temperature=5.0, max_tokens=400)))
+        )
+        await ask("short", Request(chat("tower"), Sampling(max_tokens=2)))
+        await ask("joined later", Request(chat(PASSAGE), Sampling(max_tokens=2)))
+        await ask("scored", Request(chat(PASSAGE), continuations=("Anna",)))
+        await long
 
     asyncio.run(calls())
-    batcher.close()
-    assert batches == [["g0", "g2"], ["s1", "s4"], ["g3"]]
+    assert order == ["short", "joined later", "scored", "long"]
+
+
+@pytest.mark.parametrize("tokens", [150, 400])
+def test_replies_that_do_not_fit_into_memory_wait_their_turn(
+    tokens: int, folders: dict[str, Path], opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oversight.models.local import decode
+
+    monkeypatch.setattr(decode, "LONG", 40)
+    model, reference = opened(folders["llama"]), Reference(folders["llama"])
+    writer = model._runner._writer
+    writer._tokens = tokens
+    held: list[int] = []
+    step = decode.Rows.step
+    monkeypatch.setattr(
+        decode.Rows, "step", lambda self, t: held.append(_bytes(self) // _a_token(model)) or step(self, t)
+    )
+    words = ["sea", "tower", "stone", "Anna"]
+    requests = [
+        Request(chat(PASSAGE + start + word), Sampling(max_tokens=n))
+        for start, word, n in itertools.product(["", "the tower "], words, [3, 12])
+    ] + [Request(chat(word), Sampling(max_tokens=5)) for word in words]
+    got = run(model, requests)
+    for request, one in zip(requests, got, strict=True):
+        assert one.token_ids == tuple(reference.write(request)[0])
+    alone = max(len(model._chat.prompt(r.messages)) + r.sampling.max_tokens for r in requests)
+    assert max(held) <= max(tokens, alone)
+    assert len(held) > 12  # one wave would have done with twelve
+
+
+def _bytes(rows: Any) -> int:
+    """Memory of the buffer and of the shared pieces."""
+    pieces = {id(kv): kv for row in rows.shared for kv in row}
+    return sum(kv.nbytes for kv in (rows._kv, *pieces.values()))
+
+
+def _a_token(model: LocalModel) -> int:
+    from oversight.models.local.runner import _token_bytes
+
+    return _token_bytes(model._runner._model)
 
 
 def test_a_loop_that_ended_early_does_not_block_the_next() -> None:
-    batches: list[list[str]] = []
     gate = threading.Event()
-    batcher = Batcher("b", echo(batches, gate), {"generate": 2, "score": 2})
+    batcher = Batcher("b", Echo(gate))
 
     async def leave() -> None:
         with pytest.raises(TimeoutError):

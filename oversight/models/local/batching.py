@@ -1,9 +1,8 @@
-"""From single calls to batches: one worker thread, fed by an asyncio loop, without timers.
+"""From single calls to batches: one worker thread, fed by asyncio loops, without timers.
 
 Calls wait until the loop has run dry (a few iterations in which no call was added), so that a burst
-from a thousand coroutines is one batch and its composition depends on the callers alone. While a
-batch is worked on, calls queue up. All results of a batch are handed over in one callback, so the
-callers' next calls arrive together too.
+from a thousand coroutines reaches the worker in one piece. The worker takes new bursts between two of
+its passes, and hands each reply over as soon as it is finished.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from oversight.errors import Transport
 from oversight.models.interface import Completion, Request
@@ -21,7 +20,7 @@ from oversight.models.interface import Completion, Request
 Kind = Literal["generate", "score"]
 
 QUIET = 3
-"""Loop iterations without a new call before a batch starts. One would do for coroutines that call at
+"""Loop iterations without a new call before a burst is passed on. One would do for coroutines that call at
 once; waking through a task group or a timeout takes one or two more."""
 
 
@@ -41,38 +40,45 @@ class Job:
         """Whether nobody waits for it any more."""
         return self.future.cancelled() or self.loop.is_closed()
 
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to do for it."""
+        return self.result is not None or self.error is not None or self.dropped
 
-@dataclass(eq=False, slots=True)
-class _Round:
-    """One batch: calls of one kind from one loop."""
 
-    jobs: list[Job]
-    loop: asyncio.AbstractEventLoop
-    done: bool = field(default=False)
+class Work(Protocol):
+    """What the worker thread does with jobs."""
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Accept jobs."""
+
+    def advance(self) -> None:
+        """Do a little of the work at hand. Each job accepted is over after some number of these."""
+
+    def reset(self) -> None:
+        """Forget all jobs, after `add` or `advance` has raised."""
 
 
 class Batcher:
-    """Collects calls into batches and has `work` run them in a thread of its own.
+    """Has `work` run calls in a thread of its own, as many at a time as it likes.
 
-    `work` gets at most `limits[kind]` jobs of one kind and sets each one's result or error. What it
-    raises becomes the error of every job it left without one. `stopping` is set when `close` is
-    called; long work should look at it.
+    What `work` raises becomes the error of every job it has in hand. Long work
+    should call `check` now and then.
     """
 
-    def __init__(self, name: str, work: Callable[[list[Job]], None], limits: dict[Kind, int]) -> None:
+    def __init__(self, name: str, work: Work) -> None:
         self.name = name
         self.stopping = threading.Event()
-        self._work, self._limits = work, limits
+        self._work = work
         self._lock = threading.Lock()
-        self._pending: list[Job] = []
+        self._burst: list[Job] = []
         self._arrived = 0
         self._settling: asyncio.AbstractEventLoop | None = None
-        self._round: _Round | None = None
-        self._queue: queue.SimpleQueue[_Round | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Job]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     async def submit(self, kind: Kind, request: Request) -> Completion:
-        """Run one call in the next batch that has room for it."""
+        """Run one call."""
         loop = asyncio.get_running_loop()
         job = Job(kind, request, loop, loop.create_future())
         with self._lock:
@@ -81,33 +87,34 @@ class Batcher:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"oversight {self.name}", daemon=True)
                 self._thread.start()
-            if self._round is not None and self._round.done and self._round.loop.is_closed():
-                self._round = None  # its loop ended before it could be handed over
-            self._pending.append(job)
+            self._burst.append(job)
             self._arrived += 1
-            self._settle_on(loop)
+            if self._settling is None or self._settling.is_closed():
+                self._settling = loop
+                loop.call_soon(self._settle, loop, self._arrived, QUIET)
         return await job.future
+
+    def check(self) -> None:
+        """Raise `Transport` once `close` has been called."""
+        if self.stopping.is_set():
+            raise Transport(f"{self.name} was closed")
 
     def close(self) -> None:
         """Stop the thread; calls still waiting fail with `Transport`."""
         with self._lock:
             self.stopping.set()
             thread, self._thread = self._thread, None
-            left, self._pending = self._pending, []
-        _fail(left, Transport(f"{self.name} was closed"))
-        for loop in {job.loop for job in left}:
-            _post(loop, _resolve, [job for job in left if job.loop is loop])
+            left, self._burst = self._burst, []
+        self._queue.put([])  # wakes the thread
         if thread is not None:
-            self._queue.put(None)
             thread.join()
-
-    def _settle_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Watch `loop` for calls to stop coming. Called with the lock held, on the loop's thread."""
-        if self._round is None and (self._settling is None or self._settling.is_closed()):
-            self._settling = loop
-            loop.call_soon(self._settle, loop, self._arrived, QUIET)
+        while not self._queue.empty():
+            left += self._queue.get()
+        _fail(left, Transport(f"{self.name} was closed"))
+        _deliver(left)
 
     def _settle(self, loop: asyncio.AbstractEventLoop, seen: int, left: int) -> None:
+        """Pass the burst on once calls have stopped coming. On the loop's thread."""
         with self._lock:
             if self._arrived != seen:
                 left = QUIET
@@ -115,54 +122,44 @@ class Batcher:
                 loop.call_soon(self._settle, loop, self._arrived, left - 1)
                 return
             self._settling = None
-            self._dispatch()
-
-    def _dispatch(self) -> None:
-        """Start the next batch, if there is one and the worker is free. Called with the lock held."""
-        self._pending = [job for job in self._pending if not job.dropped]
-        if self._round is not None or not self._pending:
-            return
-        first = self._pending[0]
-        same = [job for job in self._pending if job.kind == first.kind and job.loop is first.loop]
-        jobs = same[: self._limits[first.kind]]
-        taken = set(map(id, jobs))
-        self._pending = [job for job in self._pending if id(job) not in taken]
-        self._round = _Round(jobs, first.loop)
-        self._queue.put(self._round)
+            burst, self._burst = self._burst, []
+        self._queue.put(burst)
 
     def _run(self) -> None:
         """The worker thread."""
-        while (batch := self._queue.get()) is not None:
+        held: list[Job] = []
+        while not self.stopping.is_set():
             try:
-                self._work(batch.jobs)
+                while not held or not self._queue.empty():
+                    new = [job for job in self._queue.get() if not job.dropped]
+                    if self.stopping.is_set():
+                        held += new
+                        break
+                    held += new
+                    if new:
+                        self._work.add(new)
+                self._work.advance()
             except BaseException as error:  # must reach the callers, whatever it is
-                _fail(batch.jobs, error)
-            _fail(batch.jobs, RuntimeError(f"{self.name} left a call without a result"))
-            batch.done = True
-            if not _post(batch.loop, self._deliver, batch):
-                with self._lock:
-                    self._release(batch)
-
-    def _deliver(self, batch: _Round) -> None:
-        """Hand a batch's results to its callers, then see to the next. On the loop's thread."""
-        _resolve(batch.jobs)
-        with self._lock:
-            self._release(batch)
-
-    def _release(self, batch: _Round) -> None:
-        if self._round is batch:
-            self._round = None
-        waiting = next((job.loop for job in self._pending if not job.dropped), None)
-        if waiting is not None and (self._settling is None or self._settling.is_closed()):
-            self._settling = waiting
-            if not _post(waiting, self._settle, waiting, self._arrived, QUIET):
-                self._settling = None
+                _fail(held, error)
+                self._work.reset()
+            over = [job for job in held if job.over]
+            if over:
+                held = [job for job in held if not job.over]
+                _deliver(over)
+        _fail(held, Transport(f"{self.name} was closed"))
+        _deliver(held)
 
 
 def _fail(jobs: Sequence[Job], error: BaseException) -> None:
     for job in jobs:
-        if job.result is None and job.error is None:
+        if not job.over:
             job.error = error
+
+
+def _deliver(jobs: Sequence[Job]) -> None:
+    """Hand jobs that are over to their callers."""
+    for loop in {job.loop for job in jobs}:
+        _post(loop, _resolve, [job for job in jobs if job.loop is loop])
 
 
 def _resolve(jobs: Sequence[Job]) -> None:
@@ -175,10 +172,8 @@ def _resolve(jobs: Sequence[Job]) -> None:
             job.future.set_result(job.result)
 
 
-def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object) -> bool:
-    """`call(*args)` on `loop`; False if the loop has ended."""
+def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object) -> None:
     try:
         loop.call_soon_threadsafe(call, *args)
     except RuntimeError:
-        return False
-    return True
+        return  # the loop has ended, and its callers with it

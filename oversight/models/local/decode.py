@@ -1,12 +1,13 @@
 """Keys and values of the replies being written, and the pass that adds one token to each of them.
 
-A row's own tokens lie in a padded buffer. What many rows have in common (a passage, a debate so far)
-is held once for the group: its part of the attention is one product for all of them, merged with each
-row's own part by their log-sum-exps.
+A row's own tokens lie in a padded buffer. What many rows have in common, or what is long (a passage, a
+debate so far), is not copied there: these pieces of the prefix tree are attended to where they are, with
+one product for all rows that continue them, merged with each row's own part by their log-sum-exps.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,67 +18,61 @@ from oversight.models.local.attention import Flavour, additive, partial, sdpa
 from oversight.models.local.prefixes import Node, forward
 
 WORTH = 1024
-"""Tokens of keys and values a shared prefix must save a step; below that the second product costs more."""
+"""Tokens of keys and values a shared piece must save a step; below that the second product costs more."""
 
-
-class Shared:
-    """A prefix that several rows continue: `tokens`, and kv (layers, 2, kv_heads, P, dim)."""
-
-    def __init__(self, tokens: tuple[int, ...], kv: Tensor) -> None:
-        self.tokens, self.kv = tokens, kv
+LONG = 2048
+"""Tokens from which on a piece is left where it is even for a single row: others may come to share it."""
 
 
 class Rows:
-    """The replies in progress: slot i of n has `own[i]` tokens in the buffer after `shared[i]`'s.
+    """The replies in progress: slot i of n continues the pieces `shared[i]` with `own[i]` tokens in the buffer.
 
-    As a plan it advances every row by one token. Buffers are (layers, 2, R, kv_heads, C, dim).
+    As a plan it advances every row by one token. Buffers are (layers, 2, R, kv_heads, C, dim), shared pieces
+    (layers, 2, kv_heads, P, dim).
     """
 
-    def __init__(self, model: Any, layers: int, *, share: bool) -> None:
-        self._model, self._layers, self._share = model, layers, share
+    def __init__(self, model: Any, layers: int, *, most: int, share: bool) -> None:
+        self._model, self._layers, self._most, self._share = model, layers, most, share
         self._device = next(model.parameters()).device
         self.own: list[int] = []
-        self.shared: list[Shared | None] = []
+        self.shared: list[tuple[Tensor, ...]] = []
         self._kv: Tensor | None = None
         self._masks: dict[int | None, Tensor] = {}
-        self._groups: list[tuple[Shared, Tensor]] = []
+        self._groups: list[tuple[Tensor, Tensor]] = []
         self._lengths = torch.empty(0)
         self._slots = torch.empty(0)
 
     def __len__(self) -> int:
         return len(self.own)
 
-    @property
-    def width(self) -> int:
-        """Tokens the buffer has room for in each row."""
-        return self._kv.shape[-2] if self._kv is not None else 0
-
-    @property
-    def shared_tokens(self) -> int:
-        """Tokens of the prefixes that are held once for their rows."""
-        return sum(len(shared.tokens) for shared in {id(s): s for s in self.shared if s}.values())
+    def held(self, ends: Sequence[Node], needs: Sequence[int]) -> int:
+        """Tokens of keys and values held once rows for `ends` have joined, as `join` would have them."""
+        shared = self._shared(ends)
+        own = [need - _tokens(nodes) for need, nodes in zip(needs, shared, strict=True)]
+        rows, columns = self._room(len(self) + len(ends), max(own, default=0))
+        pieces = {id(kv): kv.shape[3] for row in self.shared for kv in row}
+        pieces |= {
+            id(node.kv if node.kv is not None else node): len(node.tokens) for s in shared for node in s
+        }
+        return rows * columns + sum(pieces.values())
 
     def join(self, ends: Sequence[Node], needs: Sequence[int]) -> None:
         """Add a row for each prompt ending at a node of the prefix tree; with its reply, it will come to
         at most `needs` tokens."""
-        prefixes = self._common(ends) if self._share else [None] * len(ends)
-        skips = [len(shared.tokens) if shared else 0 for shared in prefixes]
-        lengths = [end.depth() - skip for end, skip in zip(ends, skips, strict=True)]
-        width = max(need - skip for need, skip in zip(needs, skips, strict=True))
+        shared = self._shared(ends)
+        own = max(need - _tokens(nodes) for need, nodes in zip(needs, shared, strict=True))
         first = ends[0].kv
         assert first is not None
-        buffer = self._reserve(len(self) + len(ends), width, first)
-        for end, shared, skip, n in zip(ends, prefixes, skips, lengths, strict=True):
-            at = -skip
+        buffer = self._reserve(*self._room(len(self) + len(ends), own), first)
+        for end, nodes in zip(ends, shared, strict=True):
+            at, left = 0, set(map(id, nodes))
             for node in end.path():
                 assert node.kv is not None
-                cut = max(0, -at)
-                if cut < len(node.tokens):
-                    piece = node.kv[:, :, :, cut:]
-                    buffer[:, :, len(self), :, at + cut : at + len(node.tokens)] = piece
-                at += len(node.tokens)
-            self.own.append(n)
-            self.shared.append(shared)
+                if id(node) not in left:
+                    buffer[:, :, len(self), :, at : at + len(node.tokens)] = node.kv
+                    at += len(node.tokens)
+            self.own.append(at)
+            self.shared.append(tuple(node.kv for node in nodes if node.kv is not None))
 
     def leave(self, slot: int) -> None:
         """Drop a row; the last one takes its slot."""
@@ -97,17 +92,14 @@ class Rows:
         self._masks = {}
         self._slots = torch.arange(n, device=self._device)
         self._lengths = torch.tensor(self.own, device=self._device)
-        members: dict[int, list[int]] = {}
-        for slot, shared in enumerate(self.shared):
-            if shared is not None:
-                members.setdefault(id(shared), []).append(slot)
-        self._groups = []
-        for slots in members.values():
-            group = self.shared[slots[0]]
-            assert group is not None
-            self._groups.append((group, torch.tensor(slots, device=self._device)))
-        before = [len(shared.tokens) if shared else 0 for shared in self.shared]
-        places = [b + own for b, own in zip(before, self.own, strict=True)]
+        members: dict[int, tuple[Tensor, list[int]]] = {}
+        for slot, pieces in enumerate(self.shared):
+            for kv in pieces:
+                members.setdefault(id(kv), (kv, []))[1].append(slot)
+        self._groups = [(kv, torch.tensor(slots, device=self._device)) for kv, slots in members.values()]
+        places = [
+            sum(kv.shape[3] for kv in pieces) + own for pieces, own in zip(self.shared, self.own, strict=True)
+        ]
         inputs = torch.tensor([list(tokens), places], device=self._device)
         logits = forward(self._model, self, inputs[:1], inputs[1:], None)
         self.own = [own + 1 for own in self.own]
@@ -132,13 +124,14 @@ class Rows:
         for shared, slots in self._groups:
             mine = folded[slots].transpose(0, 1)  # (kv_heads, m, heads / kv_heads, dim)
             wide = mine.reshape(1, kv_heads, -1, dim)
-            theirs = shared.kv[layer, :, None]
+            theirs = shared[layer, :, None]
             more, weight = partial(wide, theirs[0], theirs[1], None, flavour.scale)
             more, weight = more.view_as(mine).transpose(0, 1), weight.view(mine.shape[:-1]).transpose(0, 1)
             total = torch.logaddexp(lse[slots], weight)
             out[slots] = (
                 out[slots] * (lse[slots] - total).exp()[..., None] + more * (weight - total).exp()[..., None]
             ).to(out.dtype)
+            lse[slots] = total
         return out.reshape(n, heads, dim).transpose(0, 1)[None]
 
     def _mask(self, window: int | None, longest: int, dtype: torch.dtype) -> Tensor:
@@ -151,13 +144,18 @@ class Rows:
             self._masks[window] = additive(visible, dtype)[:, None, None]
         return self._masks[window]
 
+    def _room(self, rows: int, columns: int) -> tuple[int, int]:
+        """The buffer's size for this many rows and columns: grown in steps, for growing it copies it."""
+        have = self._kv.shape[2] if self._kv is not None else 0
+        if rows > have:
+            rows = min(max(rows, 2 * have), max(rows, self._most))
+        return max(rows, have), max(columns, self._kv.shape[4] if self._kv is not None else 0)
+
     def _reserve(self, rows: int, columns: int, like: Tensor) -> Tensor:
-        """The buffer, grown to at least (rows, columns)."""
+        """The buffer, grown to (rows, columns)."""
         have = self._kv
-        if have is not None and have.shape[2] >= rows and have.shape[4] >= columns:
+        if have is not None and have.shape[2] == rows and have.shape[4] == columns:
             return have
-        if have is not None:
-            rows, columns = max(rows, have.shape[2]), max(columns, have.shape[4])
         heads, dim = like.shape[-3], like.shape[-1]
         # Zeros, not garbage: a masked weight of 0 times a NaN would be a NaN.
         new = torch.zeros(self._layers, 2, rows, heads, columns, dim, dtype=like.dtype, device=like.device)
@@ -167,32 +165,21 @@ class Rows:
         self._kv = new
         return new
 
-    def _common(self, ends: Sequence[Node]) -> list[Shared | None]:
-        """For each prompt the prefix to share with others, the one that saves most."""
-        count: dict[int, int] = {}
-        for end in ends:
-            for node in end.path()[:-1]:
-                count[id(node)] = count.get(id(node), 0) + 1
-        standing = {id(shared): shared for shared in self.shared if shared is not None}
-        made: dict[int, Shared] = {}
-        out: list[Shared | None] = []
-        for end in ends:
-            path = end.path()
-            prompt = tuple(t for node in path for t in node.tokens)
-            fitting = [s for s in standing.values() if prompt[:-1][: len(s.tokens)] == s.tokens]
-            best = max(fitting, key=lambda s: len(s.tokens), default=None)
-            saved, depth, choice = WORTH, 0, None
-            for i, node in enumerate(path[:-1]):
-                depth += len(node.tokens)
-                if depth * (count[id(node)] - 1) > saved:
-                    saved, choice = depth * (count[id(node)] - 1), i
-            if choice is not None and (best is None or saved // count[id(path[choice])] > len(best.tokens)):
-                key = id(path[choice])
-                if key not in made:
-                    pieces = [node.kv for node in path[: choice + 1] if node.kv is not None]
-                    tokens = tuple(t for node in path[: choice + 1] for t in node.tokens)
-                    made[key] = Shared(tokens, torch.cat(pieces, dim=3))
-                out.append(made[key])
-            else:
-                out.append(best)
-        return out
+    def _shared(self, ends: Sequence[Node]) -> list[list[Node]]:
+        """For each prompt the pieces of its path that are attended to where they are."""
+        if not self._share:
+            return [[] for _ in ends]
+        paths = [end.path()[:-1] for end in ends]
+        count = Counter(id(node) for path in paths for node in path)
+        standing = {id(kv) for pieces in self.shared for kv in pieces}
+
+        def worth(node: Node) -> bool:
+            n = len(node.tokens)
+            known = node.kv is not None and id(node.kv) in standing
+            return known or n >= LONG or n * (count[id(node)] - 1) > WORTH
+
+        return [[node for node in path if worth(node)] for path in paths]
+
+
+def _tokens(nodes: Sequence[Node]) -> int:
+    return sum(len(node.tokens) for node in nodes)

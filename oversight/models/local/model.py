@@ -13,20 +13,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oversight.errors import ContextOverflow, OversightError, Transport, UserError
+from oversight.errors import ContextOverflow, OversightError, UserError
 from oversight.models.interface import Completion, Model, Request
 from oversight.models.local.batching import Batcher, Job
 from oversight.models.local.chat import Chat
 
 if TYPE_CHECKING:
+    from oversight.models.local.runner import Runner
     from oversight.models.local.scoring import Query
     from oversight.models.local.writing import Reply
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 HASHED = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
-ROUND = 64
-"""Scoring requests in one batch, at the least: more gain little on a CPU, are lost together in a crash, and
-show no progress until they are done."""
 
 
 def cache_dir() -> Path:
@@ -39,7 +37,8 @@ class LocalModel(Model):
 
     `dtype` is fp32, bf16 or fp16 (default: fp32 on a CPU, bf16 on CUDA, fp16 on MPS); only fp32 gives
     the same texts whatever the batch. `device` is cuda, mps or cpu (default: the first there is).
-    `max_batch` is how many replies are written at once. `weights` identifies the weights where the
+    `max_batch` is how many replies are written at once. `shares` says whether batches share prefixes; it
+    is False for models whose attention does not allow it, which run one sequence at a time. `weights` identifies the weights where the
     source's content should not be hashed.
 
     Raises `UserError` where torch is missing, the source cannot be loaded or it has no chat template.
@@ -93,17 +92,9 @@ class LocalModel(Model):
         from oversight.models.local.runner import Runner
 
         self._runner = Runner(model, self._chat, max_batch)
-        self.max_batch = self._runner.max_batch
-        self._batcher = Batcher(
-            self.name, self._work, {"generate": 4 * self.max_batch, "score": max(ROUND, self.max_batch)}
-        )
-        self._runner.stop = self._check_open
-
-    @property
-    def shares(self) -> bool:
-        """Whether batches share prefixes. False for models whose attention does not allow it: these run
-        one sequence at a time."""
-        return self._runner.shares
+        self.shares, self.max_batch = self._runner.shares, self._runner.max_batch
+        self._batcher = Batcher(self.name, _Desk(self.name, self.context, self._chat, self._runner))
+        self._runner.stop = self._batcher.check
 
     async def generate(self, request: Request) -> Completion:
         """Reply to `request.messages`, in a batch with whatever else is asked at the time.
@@ -119,55 +110,56 @@ class LocalModel(Model):
         """
         return await self._batcher.submit("score", request)
 
+    @property
+    def activity(self) -> str:
+        """See `Model.activity`."""
+        return self._runner.activity
+
     def close(self) -> None:
         """Stop the worker thread. Calls still waiting fail with `Transport`."""
         self._batcher.close()
 
-    def _check_open(self) -> None:
-        if self._batcher.stopping.is_set():
-            raise Transport(f"{self.name} was closed")
 
-    def _work(self, jobs: list[Job]) -> None:
-        """Run one batch, in the worker thread."""
+class _Desk:
+    """What the worker thread does with a model's calls: see `Work`."""
+
+    def __init__(self, name: str, context: int | None, chat: Chat, runner: Runner) -> None:
+        self.name, self.runner = name, runner
+        self._context, self._chat = context, chat
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            with _failing(job):
+                item = self._query(job) if job.kind == "score" else self._reply(job)
+                if self._context is not None and item.needed > self._context:
+                    raise ContextOverflow(self.name, item.needed, self._context)
+                self.runner.add(item)
+
+    def advance(self) -> None:
         import torch
 
         try:
-            if jobs[0].kind == "score":
-                self._runner.score([query for job in jobs if (query := self._query(job))])
-            else:
-                self._runner.write([reply for job in jobs if (reply := self._reply(job))])
+            self.runner.advance()
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise UserError(
-                f"{self.name} ran out of memory; lower max_batch (it is {self.max_batch})"
+                f"{self.name} ran out of memory; lower max_batch (it is {self.runner.max_batch})"
             ) from error
 
-    def _query(self, job: Job) -> Query | None:
+    def reset(self) -> None:
+        self.runner.reset()
+
+    def _query(self, job: Job) -> Query:
         from oversight.models.local.scoring import Query
 
-        with _failing(job):
-            request = job.request
-            prompt = self._chat.prompt(request.messages)
-            continuations = (
-                self._chat.continuation(request.messages, prompt, c) for c in request.continuations
-            )
-            query = Query(prompt, tuple(continuations), _done(job), lambda: job.dropped)
-            self._check_length(query.needed)
-            return query
-        return None
+        request = job.request
+        prompt = self._chat.prompt(request.messages)
+        continuations = (self._chat.continuation(request.messages, prompt, c) for c in request.continuations)
+        return Query(prompt, tuple(continuations), _done(job), lambda: job.dropped)
 
-    def _reply(self, job: Job) -> Reply | None:
+    def _reply(self, job: Job) -> Reply:
         from oversight.models.local.writing import Reply
 
-        with _failing(job):
-            prompt = self._chat.prompt(job.request.messages)
-            reply = Reply(job.request, prompt, _done(job), lambda: job.dropped)
-            self._check_length(reply.needed)
-            return reply
-        return None
-
-    def _check_length(self, needed: int) -> None:
-        if self.context is not None and needed > self.context:
-            raise ContextOverflow(self.name, needed, self.context)
+        return Reply(job.request, self._chat.prompt(job.request.messages), _done(job), lambda: job.dropped)
 
 
 def open_smollm2(**options: Any) -> LocalModel:

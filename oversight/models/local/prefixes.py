@@ -127,12 +127,33 @@ class Prefixes:
     def fill(self, read: Reader) -> None:
         """Compute all that is missing; `read` gets the wanted logits, pass by pass."""
         todo = deque(node for node in _walk(self._root) if node.kv is None)
+        heads: set[Node] = set()
+        cut: dict[Node, None] = {}
         while todo:
             self.stop()
-            self._pass(self._take(todo), read)
+            self._pass(self._take(todo, heads, cut), read)
+        for node in cut:
+            _mend(node, heads)
 
-    def _take(self, todo: deque[Node]) -> list[Node]:
-        """The next pass's nodes, off the front of `todo`; a long node is cut where the pass is full."""
+    def drop(self, end: Node, mark: int) -> None:
+        """Take back an `add` without `after` that is not computed yet: its `end` and mark."""
+        wants = end.wants[len(end.tokens) - 1]
+        wants.remove(mark)
+        if not wants:
+            del end.wants[len(end.tokens) - 1]
+        node = end
+        while node.kv is None and node.parent and not (node.children or node.probes or node.wants):
+            parent, first = node.parent, node.tokens[0]
+            branches = parent.probes if parent.probes.get(first) is node else parent.children
+            del branches[first]
+            self._due -= len(node.tokens)
+            node = parent
+
+    def _take(self, todo: deque[Node], heads: set[Node], cut: dict[Node, None]) -> list[Node]:
+        """The next pass's nodes, off the front of `todo`; a long node is cut where the pass is full.
+
+        Notes in `cut` which nodes were, and in `heads` what was cut off them.
+        """
         taken: list[Node] = []
         mine: set[int] = set()
         room, past, wanted = self.step, 0, 0
@@ -146,7 +167,9 @@ class Prefixes:
             if len(node.tokens) > most:
                 if taken and most < 16:
                     break
+                cut[node] = None
                 node = _split(node, most)
+                heads.add(node)
             else:
                 todo.popleft()
             taken.append(node)
@@ -269,6 +292,23 @@ def _split(node: Node, at: int) -> Node:
     node.tokens, node.parent = node.tokens[at:], head
     head.children = {node.tokens[0]: node}
     return head
+
+
+def _mend(node: Node, heads: set[Node]) -> None:
+    """Put `node` and what was cut off its front together again."""
+    pieces = [node]
+    while (parent := pieces[0].parent) in heads:
+        assert parent is not None
+        pieces.insert(0, parent)
+    top = pieces[0].parent
+    assert top is not None
+    kvs = [piece.kv for piece in pieces if piece.kv is not None]
+    assert len(kvs) == len(pieces)
+    branches = top.probes if top.probes.get(pieces[0].tokens[0]) is pieces[0] else top.children
+    branches[pieces[0].tokens[0]] = node
+    node.tokens = tuple(t for piece in pieces for t in piece.tokens)
+    node.kv, node.parent = torch.cat(kvs, dim=3), top
+    node.wants = {}
 
 
 def _walk(node: Node, *first: Node) -> Iterator[Node]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from oversight.models.local import plain, scoring
+from oversight.models.local import plain
 from oversight.models.local.attention import IMPLEMENTATION
 from oversight.models.local.chat import Chat
 from oversight.models.local.decode import Rows
 from oversight.models.local.prefixes import Prefixes
+from oversight.models.local.scoring import Query, Scorer
 from oversight.models.local.writing import Reply, Writer
 
 STEP = {"cpu": 512, "mps": 1024, "cuda": 8192}
@@ -24,11 +26,16 @@ BATCH = {"cpu": 64, "mps": 32, "cuda": 256}
 """Replies written at once, unless told otherwise."""
 
 
+CHUNK = 16
+"""Passes of new tokens that are computed in one go, before replies under way go on and results are handed over."""
+
+
 class Runner:
     """Scores and writes with `model`. `shares` says whether prefixes are shared (see plain.py if not).
 
     Half of the memory that is free once the weights are loaded is for keys and values: half of that keeps
-    prefixes from batch to batch, the rest is for replies being written.
+    prefixes from batch to batch, the rest is for replies being written. `stop` is called before each pass
+    and may raise to give up.
     """
 
     def __init__(self, model: Any, chat: Chat, max_batch: int | None) -> None:
@@ -37,35 +44,72 @@ class Runner:
         self.max_batch = max_batch or BATCH[kind]
         self.stop: Callable[[], None] = lambda: None
         self.shares = fits(model)
+        self._plain: deque[Query | Reply] = deque()
+        self._scored = False
         if not self.shares:
             return
         layers = model.config.get_text_config().num_hidden_layers
         tokens = _memory(model) // _token_bytes(model)
-        self._prefixes = Prefixes(model, layers, capacity=max(1024, tokens // 2), step=STEP[kind])
+        capacity = max(1024, tokens // 2)
+        chunk = min(capacity, CHUNK * STEP[kind])
+        self._prefixes = Prefixes(model, layers, capacity=capacity, step=STEP[kind])
         self._prefixes.stop = lambda: self.stop()
+        self._scorer = Scorer(self._prefixes, chunk)
         self._writer = Writer(
             model,
             layers,
             chat,
             self._prefixes,
             max_batch=self.max_batch,
-            tokens=max(1024, tokens // 2),
+            tokens=capacity,
+            chunk=chunk,
             share=not _windowed(model),
         )
 
-    def score(self, queries: Sequence[scoring.Query]) -> None:
-        """Score all of `queries`."""
-        if self.shares:
-            scoring.score(self._prefixes, queries)
+    def add(self, item: Query | Reply) -> None:
+        """Have a query scored or a reply written; `advance` does it."""
+        if not self.shares:
+            self._plain.append(item)
+        elif isinstance(item, Query):
+            self._scorer.add(item)
         else:
-            plain.score(self._model, queries, self.stop)
+            self._writer.add(item)
 
-    def write(self, replies: Sequence[Reply]) -> None:
-        """Write all of `replies` to their ends."""
+    def advance(self) -> None:
+        """Score some queries, or bring replies forward, in turn where there are both."""
+        self.stop()
+        if not self.shares:
+            if self._plain:
+                self._advance_plain(self._plain.popleft())
+        elif self._scorer.busy and not (self._scored and self._writer.busy):
+            self._scored = True
+            self._scorer.advance()
+        elif self._writer.busy:
+            self._scored = False
+            self._writer.advance()
+
+    def reset(self) -> None:
+        """Forget all that was added."""
+        self._plain.clear()
         if self.shares:
-            self._writer.write(replies)
+            self._scorer.reset()
+            self._writer.reset()
+
+    @property
+    def activity(self) -> str:
+        """What is being done at the moment, for a person."""
+        if not self.shares:
+            return ""
+        if due := self._prefixes.due:
+            return f"reading {due:,} tokens"
+        replies, tokens = self._writer.under_way
+        return f"writing {replies:,} replies, {tokens:,} tokens so far" if replies else ""
+
+    def _advance_plain(self, item: Query | Reply) -> None:
+        if isinstance(item, Query):
+            plain.score(self._model, item, self.stop)
         else:
-            plain.write(self._model, self._chat, replies, self.stop)
+            plain.write(self._model, self._chat, item, self.stop)
 
 
 def _windowed(model: Any) -> bool:
@@ -129,7 +173,7 @@ def fits(model: Any) -> bool:
             got.update({mark: row.float() for who, row in zip(marks, logits, strict=True) for mark in who})
 
         tree.fill(read)
-        rows = Rows(model, config.num_hidden_layers, share=False)
+        rows = Rows(model, config.num_hidden_layers, most=len(sequences), share=False)
         rows.join(ends, [len(ids) + 1 for ids in sequences])
         stepped = rows.step([ids[-1] for ids in sequences]).float()
     except Exception:  # whatever it is that this architecture does not have in common with the others

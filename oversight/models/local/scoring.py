@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -46,26 +46,47 @@ class Query:
         self.done(completion)
 
 
-def score(prefixes: Prefixes, queries: Sequence[Query]) -> None:
-    """Score all of `queries`."""
-    # Neighbours in this order share the longest prefixes.
-    waiting = sorted(queries, key=lambda query: query.prompt, reverse=True)
-    try:
-        while waiting:
-            taken: list[Query] = []
-            targets: list[tuple[list[float], int, int]] = []
-            # As many as the tree may keep: what it computed beyond that it would only throw away.
-            while waiting and prefixes.due < prefixes.capacity:
-                query = waiting.pop()
+class Scorer:
+    """Scores queries over the tree `prefixes`, about `chunk` new tokens of prompts at a time."""
+
+    def __init__(self, prefixes: Prefixes, chunk: int) -> None:
+        self._prefixes, self._chunk = prefixes, chunk
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all queries."""
+        self._fresh: list[Query] = []
+        self._waiting: list[Query] = []
+
+    def add(self, query: Query) -> None:
+        """Have a query scored; `advance` does it."""
+        self._fresh.append(query)
+
+    @property
+    def busy(self) -> bool:
+        """Whether `advance` has something to do."""
+        return bool(self._fresh or self._waiting)
+
+    def advance(self) -> None:
+        """Score some of the queries."""
+        if not self._waiting:
+            # Neighbours in this order share the longest prefixes. Later ones wait for these.
+            self._waiting = sorted(self._fresh, key=lambda query: query.prompt, reverse=True)
+            self._fresh = []
+        prefixes = self._prefixes
+        taken: list[Query] = []
+        targets: list[tuple[list[float], int, int]] = []
+        try:
+            while self._waiting and prefixes.due < self._chunk:
+                query = self._waiting.pop()
                 if not query.dropped():
                     _add(prefixes, query, targets)
                     taken.append(query)
-            prefixes.fill(lambda marks, logits, targets=targets: _read(targets, marks, logits))  # type: ignore[misc]
+            prefixes.fill(lambda marks, logits: _read(targets, marks, logits))
+        finally:
             prefixes.settle()
-            for query in taken:
-                query.finish()
-    finally:
-        prefixes.settle()
+        for query in taken:
+            query.finish()
 
 
 def _add(prefixes: Prefixes, query: Query, targets: list[tuple[list[float], int, int]]) -> None:

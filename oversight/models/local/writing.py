@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from oversight.models.interface import Completion, Request, Sampling, Stop
 from oversight.models.local.chat import Chat
-from oversight.models.local.decode import WORTH, Rows
-from oversight.models.local.prefixes import Node, Prefixes, common
+from oversight.models.local.decode import Rows
+from oversight.models.local.prefixes import Node, Prefixes
 from oversight.models.local.sampling import Draw, draw
 
 
@@ -41,7 +41,10 @@ class Reply:
 
 
 class Writer:
-    """Writes replies with `model`, at most `max_batch` and `tokens` tokens of keys and values at a time."""
+    """Writes replies with `model`, at most `max_batch` and `tokens` tokens of keys and values at a time.
+
+    `chunk` bounds how many tokens of new prompts are computed before the replies under way go on.
+    """
 
     def __init__(
         self,
@@ -52,81 +55,102 @@ class Writer:
         *,
         max_batch: int,
         tokens: int,
+        chunk: int,
         share: bool,
     ) -> None:
-        self._model, self._layers, self._chat, self._prefixes = model, layers, chat, prefixes
-        self._max_batch, self._tokens, self._share = max_batch, tokens, share
+        self._chat, self._prefixes = chat, prefixes
+        self._max_batch, self._tokens, self._chunk = max_batch, tokens, chunk
+        self._new_rows: Callable[[], Rows] = lambda: Rows(model, layers, most=max_batch, share=share)
+        self.reset()
 
-    def write(self, replies: Sequence[Reply]) -> None:
-        """Write all of `replies` to their ends."""
-        # Neighbours in this order share the longest prefixes.
-        waiting = deque(sorted(replies, key=lambda reply: reply.prompt))
-        rows = Rows(self._model, self._layers, share=self._share)
-        active: list[Reply] = []
-        try:
-            while waiting or active:
-                self._prefixes.stop()
-                for slot in reversed([i for i, reply in enumerate(active) if reply.dropped()]):
-                    self._remove(rows, active, slot)
-                free = self._max_batch - len(active)
-                # Letting rows in costs a pass of its own: not for each single slot.
-                if waiting and (not active or free >= max(1, self._max_batch // 8)):
-                    self._admit(waiting, rows, active)
-                if active:
-                    self._advance(rows, active, rows.step([reply.tokens[-1] for reply in active]))
-        finally:
-            self._prefixes.settle()
+    def reset(self) -> None:
+        """Forget all replies."""
+        self._fresh: list[Reply] = []
+        self._waiting: deque[Reply] = deque()
+        self._active: list[Reply] = []
+        self._rows = self._new_rows()
+        self._joined = False  # in the last `advance`
+        self._full = False  # until a reply ends
 
-    def _admit(self, waiting: deque[Reply], rows: Rows, active: list[Reply]) -> None:
+    def add(self, reply: Reply) -> None:
+        """Have a reply written; `advance` does it."""
+        self._fresh.append(reply)
+
+    @property
+    def busy(self) -> bool:
+        """Whether `advance` has something to do."""
+        return bool(self._fresh or self._waiting or self._active)
+
+    @property
+    def under_way(self) -> tuple[int, int]:
+        """Replies being written, and their tokens so far."""
+        active = list(self._active)
+        return len(active), sum(len(reply.tokens) for reply in active)
+
+    def advance(self) -> None:
+        """Let replies in, or add a token to each of those under way."""
+        active = self._active
+        for slot in reversed([i for i, reply in enumerate(active) if reply.dropped()]):
+            self._remove(slot)
+        if not self._waiting:
+            # Neighbours in this order share the longest prefixes. Later ones wait for these to be let in.
+            self._waiting = deque(sorted(self._fresh, key=lambda reply: reply.prompt))
+            self._fresh = []
+        # Letting rows in costs a pass of its own: not for each single slot, nor twice in a row.
+        worth = self._max_batch - len(active) >= max(1, self._max_batch // 8)
+        if self._waiting and (not active or (worth and not self._joined and not self._full)):
+            self._joined = True
+            self._admit()
+        elif active:
+            self._joined = False
+            self._step(self._rows.step([reply.tokens[-1] for reply in active]))
+
+    def _admit(self) -> None:
         """Compute the next prompts, draw their first tokens, and give them rows."""
+        prefixes, rows, waiting = self._prefixes, self._rows, self._waiting
+        prefixes.stop()
         joining: list[Reply] = []
         ends: list[Node] = []
-        while waiting and len(active) + len(joining) < self._max_batch:
-            reply = waiting[0]
-            # Always at least one row; else only as many as fit when all grow to the full.
-            if (active or joining) and self._held(rows, [*joining, reply]) > self._tokens:
-                break
-            waiting.popleft()
-            if reply.dropped():
-                continue
-            reply.cached, end = self._prefixes.add(reply.prompt, marks=[len(joining)])
-            joining.append(reply)
-            ends.append(end)
-        first: list[Tensor | None] = [None] * len(joining)
+        try:
+            while (
+                waiting and len(self._active) + len(joining) < self._max_batch and prefixes.due < self._chunk
+            ):
+                reply = waiting.popleft()
+                if not reply.dropped():
+                    reply.cached, end = prefixes.add(reply.prompt, marks=[len(joining)])
+                    joining.append(reply)
+                    ends.append(end)
+            # Only as many as fit when all grow to the full; where nothing is under way, always one.
+            needs = [reply.needed for reply in joining]
+            least = 0 if self._active else 1
+            fit = bisect_right(
+                range(least, len(ends) + 1), self._tokens, key=lambda n: rows.held(ends[:n], needs[:n])
+            )
+            fit = min(len(ends), max(least, least + fit - 1))
+            for mark in reversed(range(fit, len(joining))):
+                prefixes.drop(ends[mark], mark)
+                waiting.appendleft(joining[mark])
+            self._full = fit < len(joining)
+            if not fit:
+                return
+            first: list[Tensor | None] = [None] * fit
 
-        def read(marks: list[list[int]], logits: Tensor) -> None:
-            for who, row in zip(marks, logits, strict=True):
-                for mark in who:
-                    first[mark] = row
+            def read(marks: list[list[int]], logits: Tensor) -> None:
+                for who, row in zip(marks, logits, strict=True):
+                    for mark in who:
+                        first[mark] = row
 
-        self._prefixes.fill(read)
-        logits = [row for row in first if row is not None]
-        assert len(logits) == len(joining)
-        if joining:
-            at = len(active)
-            rows.join(ends, [reply.needed for reply in joining])
-            self._prefixes.settle()
-            active += joining
-            self._advance(rows, active, torch.stack(logits), at)
+            prefixes.fill(read)
+            rows.join(ends[:fit], needs[:fit])
+        finally:
+            prefixes.settle()
+        at = len(self._active)
+        self._active += joining[:fit]
+        self._step(torch.stack([row for row in first if row is not None]), at)
 
-    def _held(self, rows: Rows, joining: Sequence[Reply]) -> int:
-        """Tokens of keys and values that `rows` would hold with those joining, all at their longest.
-
-        Each row is as wide as the widest, less what it shares; a prefix shared by those who join together
-        is held once. Short shared prefixes are not counted as shared: they may not be.
-        """
-        joining = sorted(joining, key=lambda reply: reply.prompt)
-        shares = [common(a.prompt, b.prompt) for a, b in pairwise(joining)] if self._share else []
-        shares = [share if share >= WORTH else 0 for share in shares] or [0] * (len(joining) - 1)
-        own = [
-            reply.needed - max(before, after)
-            for reply, before, after in zip(joining, [0, *shares], [*shares, 0], strict=True)
-        ]
-        once = sum(reply.needed for reply in joining) - sum(shares) - sum(own)
-        return (len(rows) + len(joining)) * max(rows.width, *own) + rows.shared_tokens + once
-
-    def _advance(self, rows: Rows, active: list[Reply], logits: Tensor, first: int = 0) -> None:
+    def _step(self, logits: Tensor, first: int = 0) -> None:
         """Draw a token for the rows from `first` on, and take out those whose reply ends with it."""
+        active = self._active
         tokens, logprobs = draw(logits, [reply.draw for reply in active[first:]])
         ended: list[int] = []
         for slot, token, logprob in zip(range(first, len(active)), tokens, logprobs, strict=True):
@@ -138,13 +162,15 @@ class Writer:
                 reply.done(completion)
                 ended.append(slot)
         for slot in reversed(ended):
-            self._remove(rows, active, slot)
+            self._remove(slot)
 
-    @staticmethod
-    def _remove(rows: Rows, active: list[Reply], slot: int) -> None:
-        rows.leave(slot)
-        active[slot] = active[-1]
-        active.pop()
+    def _remove(self, slot: int) -> None:
+        self._rows.leave(slot)
+        self._active[slot] = self._active[-1]
+        self._active.pop()
+        self._full = False
+        if not self._active:
+            self._rows = self._new_rows()  # gives its buffer back
 
 
 def finished(chat: Chat, reply: Reply) -> Completion | None:
