@@ -7,6 +7,8 @@ OversightError
  │   └─ StoreError       a database that cannot be opened, read or written
  └─ CallFailed           one model call did not give a usable completion; fails its episode, not the run
      ├─ Transport        no answer came (network, server, crash); never cached, tried again on resume
+     │   └─ RateLimited  … because too much was asked at a time (429, overloaded)
+     ├─ Rejected         the provider would not take this request
      ├─ ContextOverflow  the prompt is longer than the model takes
      ├─ Filtered         the provider's filter withheld the answer
      ├─ Truncated        the token limit ended the reply before its point
@@ -46,9 +48,24 @@ class CallFailed(OversightError):
 
 
 class Transport(CallFailed):
-    """No answer came."""
+    """No answer came. With `again`, the next attempt may bring one; not before `after` seconds, where the
+    provider named a time."""
 
     reason = "transport"
+
+    def __init__(self, message: str, *, again: bool = True, after: float | None = None) -> None:
+        super().__init__(message)
+        self.again, self.after = again, after
+
+
+class RateLimited(Transport):
+    """The provider wants fewer calls at a time."""
+
+
+class Rejected(CallFailed):
+    """The provider would not take this request, and would not take it again."""
+
+    reason = "rejected"
 
 
 class ContextOverflow(CallFailed):

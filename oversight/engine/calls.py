@@ -10,7 +10,7 @@ import asyncio
 import math
 import reprlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -49,7 +49,9 @@ class Caller:
         if key is None:
             if len(self._messages) > 20_000:
                 self._messages.clear()
-            key = self._messages[message] = content_key("message", message.role, message.content)
+            images = [image.key for image in message.images]
+            key = content_key("message", message.role, message.content, *([images] if images else []))
+            self._messages[message] = key
         return key
 
     async def make(self, model: Model, request: Request, sample: int) -> Made:
@@ -58,7 +60,7 @@ class Caller:
         s = request.sampling
         kind = "score" if request.continuations else "generate"
         # Greedy calls are the same whatever the sample number; sampled ones are drawn anew for each.
-        drawn = sample if s.temperature > 0 or model.stochastic else 0
+        drawn = sample * request.of + request.nth if s.temperature > 0 or model.stochastic else 0
         # What is never reused is never the same call: people and models in training answer anew.
         once = () if model.reuse else (self.log.run, self.made)
         key = content_key(
@@ -72,6 +74,7 @@ class Caller:
             s.stop,
             request.continuations,
             drawn,
+            *((request.letters, request.schema) if request.letters or request.schema else ()),
             *once,
         )
         if model.reuse:
@@ -103,9 +106,7 @@ class Caller:
     async def _pay(
         self, model: Model, request: Request, key: int, kind: str, messages: list[int], sample: int
     ) -> Completion:
-        request = Request(
-            request.messages, request.sampling, request.continuations, seed=key >> 1, view=request.view
-        )
+        request = replace(request, seed=key >> 1)
         gate = None
         if model.in_flight:
             gate = self._gates.get(id(model))
@@ -124,9 +125,8 @@ class Caller:
             if gate:
                 gate.release()
         completion = reply.without_surrogates()
-        self.log.add_call(
-            key, model, kind, request, messages, sample, completion, started, time.perf_counter() - clock
-        )
+        seconds = time.perf_counter() - clock if completion.seconds is None else completion.seconds
+        self.log.add_call(key, model, kind, request, messages, sample, completion, started, seconds, 1)
         await self.log.durable()
         self.made += 1
         self.prompt_tokens += completion.prompt_tokens or 0
@@ -148,8 +148,11 @@ def _check(reply: Any, request: Request, model: Model) -> None:
         wrong = f"a Completion with stop={reply.stop!r}, not one of {', '.join(STOPS)}"
     elif not all(_is_count(n) for n in (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)):
         wrong = "a Completion whose token counts are not counts"
-    elif request.continuations and reply.stop not in ("refused", "filter"):
-        scores, wanted = reply.scores, len(request.continuations)
+    elif (wanted := len(request.continuations or request.letters)) and reply.stop not in (
+        "refused",
+        "filter",
+    ):
+        scores = reply.scores
         if scores is None or len(scores) != wanted or not all(isinstance(s, float | int) for s in scores):
             wrong = f"scores {reprlib.repr(scores)} where {wanted} log-probs were asked for"
         elif any(math.isnan(s) or s == math.inf for s in scores) or max(scores) == -math.inf:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
+
+from oversight.question import content_key
 
 if TYPE_CHECKING:
     from oversight.views import View
@@ -18,6 +22,20 @@ class Message:
 
     role: Role
     content: str
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture: its bytes, and their media type (image/png, image/jpeg, image/webp, image/gif)."""
+
+    media_type: str
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def key(self) -> int:
+        """Content key."""
+        return content_key("image", self.media_type, hashlib.sha256(self.data).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +52,10 @@ class Sampling:
 class Request:
     """One call. With `continuations` it asks for their log-probabilities instead of a reply.
 
-    `seed` derives from the call's content and sample number, never from the episode. `view` is what
+    `letters`: the reply is to be one of these, and its log-probs as the reply's first token are wanted in
+    `Completion.scores` (for models with `letters`). `schema`: the reply is to be JSON that fits this JSON
+    schema, given as text (for models with `structured`). `nth` of `of`: which of several draws of the same
+    prompt this is (votes); each is a call of its own. `seed` derives from the call's content and sample number, never from the episode. `view` is what
     the prompt was rendered from: models that run here (simulated, scripted) may look at it; it is
     not part of the call's identity.
     """
@@ -42,6 +63,10 @@ class Request:
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     continuations: tuple[str, ...] = ()
+    letters: tuple[str, ...] = ()
+    schema: str = ""
+    nth: int = 0
+    of: int = 1
     seed: int = 0
     view: View | None = field(default=None, compare=False)
 
@@ -51,8 +76,13 @@ class Completion:
     """What came back. Token counts are the backend's own; None means it did not say.
 
     `text` excludes a prefill. `scores`, for a request with continuations: for each of them the sum
-    over its tokens of log p(token | prompt, earlier tokens), in nats. `private` is reasoning the
-    backend delivered apart from the text. `cost` in US dollars; None is unknown, not free.
+    over its tokens of log p(token | prompt, earlier tokens), in nats; for one with letters: the log-prob
+    of each as the first token, `unlisted` naming those for which the backend gave only an upper bound.
+    `private` is reasoning the backend delivered apart from the text. Of `prompt_tokens`, `cached_tokens`
+    were read from a cache and `cache_write_tokens` written to one; of `completion_tokens`,
+    `reasoning_tokens` were hidden reasoning. `cost` in US dollars; None is unknown, not free. `served` is
+    the model as the provider names what answered; `notes` what it could not do as asked. `seconds`: from
+    sending the request to the reply's last byte, where waiting for one's turn should not count.
     """
 
     text: str = ""
@@ -60,12 +90,18 @@ class Completion:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     scores: tuple[float, ...] | None = None
+    unlisted: tuple[str, ...] = ()
     private: str = ""
     cost: float | None = None
     provider_id: str | None = None
+    served: str | None = None
+    notes: str = ""
+    seconds: float | None = None
 
     def without_surrogates(self) -> Completion:
         """The same with lone surrogates, which no file can hold, replaced by U+FFFD."""
@@ -79,6 +115,44 @@ class Completion:
 
 def _mend(text: str) -> str:
     return "".join("\ufffd" if 0xD800 <= ord(c) <= 0xDFFF else c for c in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How an API wants to be treated: concurrency that adapts, and attempts that are bounded.
+
+    `start` calls at once to begin with, never more than `most`. Timeouts in seconds: `attempt` for one
+    attempt, `call` for all of them with the waiting between.
+    """
+
+    start: int = 16
+    most: int = 512
+    attempts: int = 6
+    attempt: float = 300.0
+    call: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars a token. `cached` (read from the provider's cache) and `cache_write` default to `input`;
+    `batch` is what a batch call costs as a share of this."""
+
+    input: float
+    output: float
+    cached: float | None = None
+    cache_write: float | None = None
+    batch: float = 1.0
+
+    def cost(self, completion: Completion) -> float | None:
+        """Of a completion; None where token counts are missing."""
+        c = completion
+        if c.prompt_tokens is None or c.completion_tokens is None:
+            return None
+        read, written = c.cached_tokens or 0, c.cache_write_tokens or 0
+        fresh = max(0, c.prompt_tokens - read - written)
+        cached = self.input if self.cached is None else self.cached
+        write = self.input if self.cache_write is None else self.cache_write
+        return fresh * self.input + read * cached + written * write + c.completion_tokens * self.output
 
 
 class Model:
@@ -97,6 +171,18 @@ class Model:
     """How this model's verdicts are read unless the user says otherwise (see `oversight.elicit`)."""
     scores: bool = False
     """Whether `score` works."""
+    letters: bool = False
+    """Whether `generate` gives the log-probs of `Request.letters`."""
+    structured: bool = False
+    """Whether `generate` keeps to `Request.schema`."""
+    prefills: bool = True
+    """Whether a reply goes on from a final assistant message."""
+    images: bool = False
+    """Whether it reads `Message.images`."""
+    price: Price | None = None
+    """What a token costs; None is unknown."""
+    manners: Manners | None = None
+    """Set for models behind an API: the engine then bounds and repeats their calls."""
     reuse: bool = True
     """False: calls are never answered from the store (people, models in training)."""
     stochastic: bool = False
@@ -112,6 +198,10 @@ class Model:
     def activity(self) -> str:
         """What it is doing at this moment, in a few words for the progress display; "" for nothing to say."""
         return ""
+
+    async def ready(self) -> None:
+        """Called once in a run before its first call. Raises `UserError` for what would make every call
+        fail: a key, a name or an address that is wrong."""
 
     async def generate(self, request: Request) -> Completion:
         """Reply to `request.messages`."""

@@ -11,7 +11,7 @@ import duckdb
 
 from oversight.errors import StoreError
 
-SCHEMA = 1
+SCHEMA = 2
 CATALOG = "oversight_db"
 # DuckDB 2 writes a format that 1.x cannot read unless told; this one opens in both.
 STORAGE = "v1.4.0"

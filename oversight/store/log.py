@@ -26,7 +26,7 @@ from oversight.text import count_words
 
 _CALL_COLUMNS = (
     "call, model, messages, text, private, stop_reason, scores, token_ids, logprobs, prompt_tokens, completion_tokens, "
-    "cached_tokens, cost, provider_id"
+    "cached_tokens, cost, provider_id, cache_write_tokens, reasoning_tokens, unlisted, served, notes"
 )
 
 
@@ -118,7 +118,8 @@ class Log:
         return Completion(
             text=row[3], private=row[4], stop=row[5], scores=_tuple(row[6]), token_ids=_tuple(row[7]),
             logprobs=_tuple(row[8]), prompt_tokens=row[9], completion_tokens=row[10], cached_tokens=row[11],
-            cost=row[12], provider_id=row[13],
+            cost=row[12], provider_id=row[13], cache_write_tokens=row[14], reasoning_tokens=row[15],
+            unlisted=_tuple(row[16]) or (), served=row[17], notes=row[18] or "",
         )  # fmt: skip
 
     def _read_wanted(self) -> None:
@@ -146,6 +147,7 @@ class Log:
         completion: Completion,
         started: datetime,
         seconds: float,
+        attempts: int,
     ) -> None:
         for message_key, message in zip(messages, request.messages, strict=True):
             self._once("messages", message_key, (message_key, message.role, message.content))
@@ -156,7 +158,9 @@ class Log:
                 key, self.run, self._model(model), kind, messages, list(request.continuations) or None, s.temperature, s.top_p,
                 s.max_tokens or None, list(s.stop) or None, sample, c.text, c.private, c.stop,
                 _list(c.scores), _list(c.token_ids), _list(c.logprobs), c.prompt_tokens, c.completion_tokens,
-                c.cached_tokens, c.cost, started, seconds, c.provider_id,
+                c.cached_tokens, c.cache_write_tokens, c.reasoning_tokens, c.cost, started, seconds, c.provider_id,
+                request.schema or None, list(request.letters) or None, list(c.unlisted) or None, c.served, c.notes or None,
+                attempts,
             ),
         )  # fmt: skip
         self._calls.add(key)

@@ -1,4 +1,4 @@
--- The tables of one oversight database (schema 1). Keys are 64-bit hashes of content (UBIGINT): the same
+-- The tables of one oversight database (schema 2). Keys are 64-bit hashes of content (UBIGINT): the same
 -- on every machine, so files can be merged and runs compared; views show them as sixteen hex digits.
 
 CREATE TABLE meta (name VARCHAR, value VARCHAR);
@@ -52,7 +52,7 @@ CREATE TABLE quotes (
 CREATE TABLE verdicts (
     episode UBIGINT, turn INTEGER, judge VARCHAR, prompt UBIGINT, elicitation VARCHAR, final BOOLEAN,
     status VARCHAR,            -- decided, tie, unparsable, refused, failed
-    reason VARCHAR,            -- of a failure: transport, filter, truncated, empty, context
+    reason VARCHAR,            -- of a failure: transport, filter, truncated, empty, context, rejected
     detail VARCHAR, choice UTINYINT, probabilities DOUBLE[], raw VARCHAR
 );
 
@@ -63,8 +63,16 @@ CREATE TABLE calls (
     model UBIGINT, kind VARCHAR, messages UBIGINT[], continuations VARCHAR[],
     temperature DOUBLE, top_p DOUBLE, max_tokens INTEGER, stop VARCHAR[], sample INTEGER,
     "text" VARCHAR, private VARCHAR, stop_reason VARCHAR, scores DOUBLE[], token_ids INTEGER[], logprobs FLOAT[],
-    prompt_tokens INTEGER, completion_tokens INTEGER, cached_tokens INTEGER, cost DOUBLE,
-    started TIMESTAMP, seconds DOUBLE, provider_id VARCHAR
+    prompt_tokens INTEGER, completion_tokens INTEGER,
+    cached_tokens INTEGER, cache_write_tokens INTEGER,  -- of the prompt's: read from, written to a cache
+    reasoning_tokens INTEGER,                           -- of the completion's: hidden reasoning
+    cost DOUBLE,               -- US dollars; NULL is unknown
+    started TIMESTAMP, seconds DOUBLE, provider_id VARCHAR,
+    "schema" VARCHAR, letters VARCHAR[],                -- what the reply had to fit
+    unlisted VARCHAR[],        -- letters whose score is only an upper bound
+    served VARCHAR,            -- the model as the provider names what answered
+    notes VARCHAR,             -- what the backend could not do as asked
+    attempts INTEGER
 );
 -- Calls that brought nothing back. Never reused.
 CREATE TABLE failures (call UBIGINT, run UBIGINT, model UBIGINT, happened TIMESTAMP, reason VARCHAR, detail VARCHAR);
