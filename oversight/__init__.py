@@ -13,6 +13,7 @@ from oversight.errors import (
     ContextOverflow,
     Empty,
     Filtered,
+    OverBudget,
     OversightError,
     StoreError,
     Transport,
@@ -21,7 +22,7 @@ from oversight.errors import (
 )
 from oversight.moves import Ask, Judge, Quote, Role, Script, Seat, Speak, Together, Turn, Verdict
 from oversight.protocol import Case, Protocol, protocol
-from oversight.question import Label, Question
+from oversight.question import Image, Label, Question
 from oversight.task import Items, Task, task
 
 if TYPE_CHECKING:
@@ -78,11 +79,13 @@ __all__ = [
     "Episode",
     "Experiment",
     "Filtered",
+    "Image",
     "Items",
     "Judge",
     "Label",
     "Message",
     "Model",
+    "OverBudget",
     "OversightError",
     "Protocol",
     "Question",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oversight.episode import Run
-from oversight.errors import StoreError
+from oversight.errors import OverBudget, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +66,19 @@ class Database:
         with open_reader(self.path) as reader:
             return pd.DataFrame(as_rows(measure(reader, self._run_key())))
 
+    @property
+    def spending(self) -> pd.DataFrame:
+        """One row a model and seat: calls paid and found, tokens, `cost`, `per_decided` (verdict) and `saved`
+        by the store in US dollars, where unknown is missing and never 0."""
+        import pandas as pd
+
+        from oversight.measure.money import measure_money
+        from oversight.report.plain import spending_rows
+        from oversight.store.reading import open_reader
+
+        with open_reader(self.path) as reader:
+            return pd.DataFrame(spending_rows(measure_money(reader, self._run_key())))
+
     def _run_key(self) -> int | None:
         return None
 
@@ -112,8 +125,9 @@ def run(
 ) -> Played:
     """Play protocols on a task, and wait for it. The same call again goes on where it was stopped.
 
-    `settings` are those of `Experiment`: consultant, seats, seed, order, samples, concurrency. Works
-    where an event loop runs already (notebooks). Raises `UserError` for what the caller can mend; a
+    `settings` are those of `Experiment`: consultant, seats, seed, order, samples, concurrency, max_cost,
+    max_calls. Works where an event loop runs already (notebooks). Raises `UserError` for what the caller can
+    mend, `OverBudget` where a limit stopped it; a
     failed episode raises nothing: look at `Played.run.failed`.
     """
     from oversight.engine.plan import make_plan
@@ -132,6 +146,10 @@ def run(
     plan = make_plan(experiment_from(given, "oversight.run"))
     try:
         played = play_plan(plan, retry_failed=retry_failed, command="oversight.run")
+        if played.limit:
+            raise OverBudget(
+                f"{played.limit}; everything committed is in {played.database}, a higher limit goes on"
+            )
         if played.stopped:  # a script must not go on with half a result
             raise KeyboardInterrupt(f"stopped; everything committed is in {played.database}")
         return Played(played)

@@ -79,7 +79,8 @@ class Arm:
                     "max_tokens": p.sampling.max_tokens or None,
                     "stop": list(p.sampling.stop),
                     "style": p.style,
-                    "elicit": p.elicit if role == "judge" else None,
+                    "elicit": "+".join(p.elicit) if role == "judge" else None,
+                    "votes": p.votes if role == "judge" and "votes" in p.elicit else None,
                     "words": p.words,
                     "quote_words": p.quote_words,
                 }
@@ -140,7 +141,8 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One invocation: what was planned, what came of it. `statuses` counts final verdicts of the plan."""
+    """One invocation: what was planned, what came of it. `statuses` counts final verdicts of the plan, `unread`
+    episodes that have one but of which a further reading failed."""
 
     key: int
     database: str
@@ -152,6 +154,9 @@ class Run:
     calls_from_store: int
     seconds: float
     stopped: bool = False
+    limit: str = ""
+    """What it had made or spent when `max_calls` or `max_cost` stopped it; "" where none did."""
+    unread: int = 0
 
     @property
     def id(self) -> str:

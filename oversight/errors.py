@@ -5,6 +5,7 @@ OversightError
  │   ├─ BadQuestion      a question that cannot be asked
  │   ├─ BadProtocol      a protocol, template or task folder that breaks its contract
  │   └─ StoreError       a database that cannot be opened, read or written
+ ├─ OverBudget           a run reached its max_cost or max_calls; everything committed is kept
  └─ CallFailed           one model call did not give a usable completion; fails its episode, not the run
      ├─ Transport        no answer came (network, server, crash); never cached, tried again on resume
      │   └─ RateLimited  … because too much was asked at a time (429, overloaded)
@@ -41,6 +42,10 @@ class StoreError(UserError):
     """A database file that cannot be opened, read or written as asked."""
 
 
+class OverBudget(OversightError):
+    """A run reached its `max_cost` or `max_calls`. What it committed is kept; a higher limit goes on."""
+
+
 class CallFailed(OversightError):
     """A model call that gave nothing usable. `reason` is the word stored with the verdict."""
 
@@ -73,10 +78,10 @@ class ContextOverflow(CallFailed):
 
     reason = "context"
 
-    def __init__(self, model: str, needed: int, available: int) -> None:
-        super().__init__(
-            f"{model}: the prompt and reply need {needed:,} tokens, the context has {available:,}"
-        )
+    def __init__(self, model: str, needed: int | None, available: int | None) -> None:
+        wanted = "more" if needed is None else f"{needed:,}"
+        there = "fewer" if available is None else f"{available:,}"
+        super().__init__(f"{model}: the prompt and reply need {wanted} tokens, the context has {there}")
         self.needed, self.available = needed, available
 
 

@@ -29,6 +29,11 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list) or value is None else [value]
 
 
+def _ways(value: Any) -> Any:
+    """`texts+hard` as a list."""
+    return [way.strip() for way in value.split("+")] if isinstance(value, str) else value
+
+
 class Named(BaseModel):
     """A protocol or task with its parameters: `debate:rounds=1`, or `{debate: {rounds: 1}}` in YAML."""
 
@@ -52,7 +57,7 @@ def _named(value: Any) -> Any:
 class SeatConfig(BaseModel):
     """Who takes a seat, and how: `smollm2:style=quotes,words=60`, or the same as a mapping in YAML.
 
-    Options that are none of ours go to the model.
+    `votes` is how many are drawn for elicit=votes. Options that are none of ours go to the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,8 +65,9 @@ class SeatConfig(BaseModel):
     options: dict[str, Any] = {}
     template: Path | None = None
     style: str | None = None
-    elicit: str | None = None
-    temperature: float = Field(0.0, ge=0, le=2)
+    elicit: Annotated[list[str] | None, BeforeValidator(_ways)] = None
+    votes: int = Field(5, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(0, ge=0)
     stop: list[str] = []
@@ -97,7 +103,8 @@ class Experiment(BaseModel):
     """A grid: protocols × tasks × judges × speakers × assignments × answer orders × samples.
 
     `order`: random (by seed, one order a question, the same for every arm), both (that one and its
-    reverse) or fixed (as the task gives them). `consultants` default to the debaters. `seats` gives
+    reverse) or fixed (as the task gives them). `max_cost` (US dollars) and `max_calls` stop one invocation;
+    what is already in the database counts for nothing in them. `consultants` default to the debaters. `seats` gives
     players to roles of a protocol of one's own.
     """
 
@@ -117,8 +124,11 @@ class Experiment(BaseModel):
     samples: int = Field(1, ge=1)
     db: Path = Path("oversight.duckdb")
     concurrency: int = Field(1000, ge=1)
+    batch: bool = False
+    max_cost: float | None = Field(None, ge=0, allow_inf_nan=False)
+    max_calls: int | None = Field(None, ge=0)
 
-    @field_validator("limit", "seed", "samples", "concurrency", mode="before")
+    @field_validator("limit", "seed", "samples", "concurrency", "max_cost", "max_calls", mode="before")
     @classmethod
     def _numbers(cls, value: Any) -> Any:
         if isinstance(value, bool):  # pydantic would take it for 0 or 1

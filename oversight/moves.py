@@ -133,7 +133,8 @@ class Verdict:
 
     `choice` is the index, as shown, of the most probable answer; None unless `status` is
     "decided". `elicitation` says how it was read (see `oversight.elicit`); `raw` is the judge's
-    reply. `reason` (with `detail`) says why it failed: transport, filter, truncated, empty, context.
+    reply, `first_raw` the one before it where it could not be read and was asked for again. `reason` says why
+    it failed: transport, filter, truncated, empty, context; `detail` what else there is to say of it.
     """
 
     status: Status
@@ -143,3 +144,4 @@ class Verdict:
     raw: str = ""
     reason: str | None = None
     detail: str | None = None
+    first_raw: str | None = None

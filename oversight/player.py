@@ -25,7 +25,7 @@ SCORING = Sampling(max_tokens=0)
 
 STEM = "The answer is"
 """What an answer's text goes on from where the question has no stem of its own."""
-LETTERED = ("hard", "letters")
+LETTERED = ("hard", "credence", "votes", "logprobs", "letters")
 """Elicitations for which the answers are listed by letter; the others read texts, which a list only blurs."""
 
 
@@ -33,8 +33,8 @@ LETTERED = ("hard", "letters")
 class Player:
     """How a role is played: by which model, told by which template, drawn how.
 
-    `style` is how it speaks (`oversight.speech`), `elicit` how its verdict is read
-    (`oversight.elicit`). `words` is the limit of a speech, quotes included; `quote_words` the
+    `style` is how it speaks (`oversight.speech`), `elicit` the ways in which its verdict is read
+    (`oversight.elicit`), the first of them the episode's; `votes` how many are drawn. `words` is the limit of a speech, quotes included; `quote_words` the
     budget of its quotes. `sampling.max_tokens` 0 means: enough for the act.
     """
 
@@ -43,7 +43,8 @@ class Player:
     template: Template
     sampling: Sampling = SCORING
     style: str = "free"
-    elicit: str = "hard"
+    elicit: tuple[str, ...] = ("hard",)
+    votes: int = 5
     words: int = 150
     quote_words: int = 75
 
@@ -52,7 +53,8 @@ class Player:
         """What of it makes an episode another episode."""
         s = self.sampling
         drawn = (s.temperature, s.top_p, s.max_tokens, list(s.stop))
-        acts = (self.elicit,) if self.role == "judge" else ()
+        acts = self.elicit if self.role == "judge" else ()
+        acts += (f"votes={self.votes}",) if "votes" in acts else ()
         return (
             self.role,
             self.model.identity,
@@ -64,14 +66,17 @@ class Player:
             *acts,
         )
 
-    def prompt(self, view: View, params: Mapping[str, Any], elicit: str = "") -> tuple[Message, ...]:
-        """The messages that put a view to this player's model; `elicit` is how a verdict is asked for."""
+    def prompt(
+        self, view: View, params: Mapping[str, Any], elicit: str = "", way: str = ""
+    ) -> tuple[Message, ...]:
+        """The messages that put a view to this player's model; `elicit` is how a verdict is asked for, `way`
+        how it is read (else, the first of this player's)."""
         return self.template.render(
             view,
             params,
             words=self.words,
             quote_words=self.quote_words,
-            lettered=self.elicit in LETTERED,
+            lettered=(way or self.elicit[0]) in LETTERED,
             elicit=elicit,
         )
 

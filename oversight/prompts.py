@@ -8,7 +8,7 @@ A template is a list of messages:
     {% call user() %}Round {{ round }} of {{ rounds }}.{% endcall %}
 
 Messages are taken as the calls are made, never found in the rendered text, so nothing a model wrote
-can begin one. What a template may name: `View`'s fields, the protocol's parameters, `words` and
+can begin one. Images go with the first user message. What a template may name: `View`'s fields, the protocol's parameters, `words` and
 `quote_words` (the seat's budgets), `lettered` (whether the answers are to be listed by letter) and
 `elicit` (how a judge is asked for its verdict; empty where it is read without asking).
 """
@@ -16,7 +16,7 @@ can begin one. What a template may name: `View`'s fields, the protocol's paramet
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from oversight.errors import BadProtocol, UserError
 from oversight.models.interface import Message, Role
-from oversight.question import content_key, hex_id
+from oversight.question import Image, content_key, hex_id
 from oversight.views import View, template_variables
 
 
@@ -78,7 +78,8 @@ class Template:
 
     def render(self, view: View, params: Mapping[str, Any], **extra: Any) -> tuple[Message, ...]:
         """The messages for a view. Raises `BadProtocol` for a name the view does not have, for text
-        outside a message, for anything the sandbox forbids, and when there is no message."""
+        outside a message, for anything the sandbox forbids, when there is no message, and when there are
+        images and no user message to put them into."""
         messages: list[Message] = []
 
         def taker(role: Role) -> Any:
@@ -111,7 +112,16 @@ class Template:
             )
         if not messages:
             raise BadProtocol(f"template {self.name} made no message")
-        return tuple(messages)
+        return self._illustrated(tuple(messages), view.images)
+
+    def _illustrated(self, messages: tuple[Message, ...], images: tuple[Image, ...]) -> tuple[Message, ...]:
+        """The messages, the first of the user's with the images."""
+        if not images:
+            return messages
+        at = next((i for i, message in enumerate(messages) if message.role == "user"), None)
+        if at is None:
+            raise BadProtocol(f"template {self.name} has no user message to put the question's images into")
+        return (*messages[:at], replace(messages[at], images=images), *messages[at + 1 :])
 
 
 def load_template(path: Path) -> Template:

@@ -1,4 +1,4 @@
-"""Question and Label: what is asked, and, kept apart from it, which answer is right."""
+"""Question (with its Images) and Label: what is asked, and, kept apart from it, which answer is right."""
 
 from __future__ import annotations
 
@@ -36,17 +36,61 @@ def _encodes(text: str) -> bool:
     return True
 
 
+MOST_BYTES = 20_000_000
+"""Of one image: what the providers take."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture: its bytes, and their media type (image/png, image/jpeg, image/webp, image/gif)."""
+
+    media_type: str
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def key(self) -> int:
+        """Content key."""
+        return content_key("image", self.media_type, hashlib.sha256(self.data).hexdigest())
+
+
+def media_type(data: bytes) -> str | None:
+    """The media type that an image's first bytes tell; None for what is no image that models take."""
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "image/webp"
+    known = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+    known |= {b"GIF87a": "image/gif", b"GIF89a": "image/gif"}
+    return next((kind for magic, kind in known.items() if data.startswith(magic)), None)
+
+
+def _wrong(image: Any) -> str:
+    """What is wrong with an image; "" for nothing."""
+    if not isinstance(image, Image):
+        return f"is a {type(image).__name__}, not an oversight.Image"
+    if not isinstance(image.data, bytes):
+        return f"holds a {type(image.data).__name__}, not bytes"
+    if not image.data:
+        return "is empty"
+    if len(image.data) > MOST_BYTES:
+        return f"has {len(image.data) / 1e6:,.1f} MB; models take {MOST_BYTES // 1_000_000} MB at most"
+    kind = media_type(image.data)
+    if kind is None:
+        return "is no PNG, JPEG, WebP or GIF by its first bytes; convert it to PNG"
+    return "" if kind == image.media_type else f"is {kind} by its first bytes, not {image.media_type!r}"
+
+
 @dataclass(frozen=True)
 class Question:
     """A question with two or more answers, in an order that says nothing about which is right.
 
-    `passage` is the text that an asymmetry hides from the judge. `group` names the passage or
+    `passage` is the text that an asymmetry hides from the judge. `images` are seen by every seat, or,
+    with `images_hidden`, by those alone that may read the passage. `group` names the passage or
     family that statistics cluster on (default: the question itself). `stem`, where there is one, is
     how a sentence begins that the right answer completes ("Ada was born in"): judges read by the
     log-probs of the answers' texts go on from it, instead of from "The answer is". `meta` is for people and SQL;
     no player ever sees it.
 
-    Raises `BadQuestion` for an empty text, fewer than two answers, empty or equal answers.
+    Raises `BadQuestion` for an empty text, fewer than two answers, empty or equal answers, and an image that
+    is empty, over 20 MB, or not what its media type says.
     """
 
     text: str
@@ -56,6 +100,8 @@ class Question:
     stem: str = ""
     source_id: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    images: tuple[Image, ...] = ()
+    images_hidden: bool = False
 
     def __post_init__(self) -> None:
         texts = {"text": self.text, "group": self.group, "stem": self.stem, "source_id": self.source_id}
@@ -85,11 +131,27 @@ class Question:
             seen.add(folded)
         if self.passage is not None and not self.passage.strip():
             raise BadQuestion(f"question {name!r} has an empty passage")
+        if not isinstance(self.images, tuple | list):
+            raise BadQuestion(
+                f"question {name!r}: its images are no tuple but a {type(self.images).__name__}"
+            )
+        for number, image in enumerate(self.images, start=1):
+            if wrong := _wrong(image):
+                raise BadQuestion(f"question {name!r}: image {number} {wrong}")
+        if self.images_hidden and not self.images:
+            raise BadQuestion(f"question {name!r} hides its images and has none")
 
     @cached_property
     def key(self) -> int:
         """Content key over what a player could be shown and the source's own id."""
-        return content_key("question", self.text, self.answers, self.passage, self.stem, self.source_id)
+        images = ([image.key for image in self.images], self.images_hidden) if self.images else ()
+        return content_key(
+            "question", self.text, self.answers, self.passage, self.stem, self.source_id, *images
+        )
+
+    def seen(self, reads: bool) -> tuple[Image, ...]:
+        """The images that a seat sees; `reads` says whether it may read the passage."""
+        return tuple(self.images) if reads or not self.images_hidden else ()
 
     @property
     def id(self) -> str:

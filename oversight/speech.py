@@ -99,7 +99,7 @@ def _by_quotes(view: View, player: Player) -> Act[Turn]:
     requests = tuple(
         Request(
             (
-                Message("user", f"Question: {view.question}\n\n{sentence}"),
+                Message("user", f"Question: {view.question}\n\n{sentence}", view.images),
                 Message("assistant", view.stem or STEM),
             ),
             SCORING,

@@ -1,7 +1,7 @@
 """What one seat may see: a pure function of question, assignment, answer order, turns and seat.
 
-Everything that reaches a prompt comes through here. There is no label to be had, the passage is
-there only where the seat may read it, and what other seats said comes with our marks and none of
+Everything that reaches a prompt comes through here. There is no label to be had, the passage
+(and an image hidden like one) is there only where the seat may read it, and what other seats said comes with our marks and none of
 theirs.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from oversight.moves import Seat, Turn
 from oversight.protocol import letter
-from oversight.question import Question
+from oversight.question import Image, Question
 from oversight.quotes import marked, quoted_lines
 
 Act = Literal["speak", "ask", "judge"]
@@ -50,8 +50,9 @@ class View:
     """Exactly what one seat may see when it is to act. Templates are rendered from this alone.
 
     `answer` is what the seat argues, `others` what it argues against; `notes` its own private
-    reasoning of earlier turns; `passage` is None where it may not read it. `round` counts this
-    seat's acts of this kind from 1; for a judge it is the last round played.
+    reasoning of earlier turns; `passage` is None where it may not read it. `images` go with the first
+    user message; `images_hidden` says that some other seat does not see them. `round` counts this seat's
+    acts of this kind from 1; for a judge it is the last round played.
     """
 
     seat: Seat
@@ -65,6 +66,8 @@ class View:
     answer: Answer | None = None
     others: tuple[Answer, ...] = ()
     stem: str = ""
+    images: tuple[Image, ...] = ()
+    images_hidden: bool = False
 
 
 def view(
@@ -105,6 +108,8 @@ def view(
         answer=shown[seat.answer] if seat.answer is not None else None,
         others=tuple(a for i, a in enumerate(shown) if i != seat.answer) if seat.answer is not None else (),
         stem=question.stem,
+        images=question.seen(reads),
+        images_hidden=reads and question.images_hidden,
     )
 
 
@@ -115,12 +120,17 @@ def _line(turn: Turn, title: str, role: str, mine: bool) -> Line:
 
 
 def unhelped(view: View) -> View:
-    """The same seat without passage and turns: what calibration against the unhelped prompt uses."""
-    return View(view.seat, view.act, view.round, view.question, view.answers, stem=view.stem)
+    """The same seat without passage, hidden images and turns: what calibration against the unhelped prompt
+    uses."""
+    images = () if view.images_hidden else view.images
+    return View(view.seat, view.act, view.round, view.question, view.answers, stem=view.stem, images=images)
 
 
 def template_variables(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What a template may name. `passage`, `answer` and `others` are undefined where the seat has none."""
+    """What a template may name. `passage`, `answer` and `others` are undefined where the seat has none.
+
+    `images` are the media types of those the seat sees: they go with the messages, never into their text.
+    """
     names: dict[str, Any] = {
         "seat": view.seat,
         "act": view.act,
@@ -129,6 +139,7 @@ def template_variables(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
         "answers": view.answers,
         "turns": view.turns,
         "notes": view.notes,
+        "images": tuple(image.media_type for image in view.images),
         **{name: value for name, value in params.items() if name not in _RESERVED},
     }
     if view.passage is not None:
@@ -148,6 +159,7 @@ _RESERVED = frozenset(
         "answers",
         "turns",
         "notes",
+        "images",
         "passage",
         "answer",
         "others",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binom, binomtest, norm
 from support import rows
 
 from oversight.models.simulated import (
@@ -85,6 +85,40 @@ def test_asked_for_a_letter_it_decides_as_well(correct) -> None:
     found = correct("direct", JudgeDials(accuracy=0.8), limit=600, elicit="hard")
     assert fits(found, 0.8) and not fits(found, 0.7)
     assert all(p is None for _, p, *_ in found)
+
+
+@pytest.mark.parametrize("answers", [2, 4])
+@pytest.mark.parametrize("elicit", ["credence", "logprobs"])
+def test_stated_in_words_or_as_a_first_token_its_probabilities_are_the_same(
+    correct, elicit: str, answers: int
+) -> None:
+    judge = JudgeDials(accuracy=0.75)
+    found = correct("direct", judge, answers=answers, limit=400, order="both", elicit=elicit)
+    assert fits(found, 0.75) and not fits(found, 0.63)
+    assert {r[4] for r in found} == {"decided"}
+    if answers == 2:
+        mean, brier = expected_scores(judge)
+        assert mean_fits([r[1] for r in found], mean) and reliable(found)
+        assert mean_fits([(1 - r[1]) ** 2 for r in found], brier)
+
+
+@pytest.mark.parametrize("votes", [1, 3, 7])
+def test_the_majority_of_independent_votes_is_right_as_binomials_say(correct, votes: int) -> None:
+    judge = JudgeDials(accuracy=0.65)
+    found = correct("direct", judge, limit=300, order="both", elicit=f"votes,votes={votes}")
+    majority = float(binom.sf(votes // 2, votes, 0.65))
+    assert fits(found, majority)
+    assert votes == 1 or not fits(found, 1 - majority)
+    assert mean_fits([r[1] for r in found], 0.65)  # each vote is right as often as the judge
+    spread = sum((r[1] - 0.65) ** 2 for r in found) / len(found)
+    assert spread == pytest.approx(0.65 * 0.35 / votes, rel=0.35)  # and on its own
+
+
+def test_an_even_number_of_votes_can_tie(correct) -> None:
+    found = correct("direct", JudgeDials(accuracy=0.65), limit=300, order="both", elicit="votes,votes=2")
+    ties = sum(r[4] == "tie" for r in found)
+    bounds = binomtest(ties, len(found)).proportion_ci(LEVEL, method="exact")
+    assert bounds.low <= 2 * 0.65 * 0.35 <= bounds.high
 
 
 def test_the_passage_is_the_ceiling(correct) -> None:

@@ -3,6 +3,7 @@
 0  done; every planned episode has a verdict that is not a failure
 1  some planned episode failed
 2  something the user can mend, said in one line
+3  stopped at --max-cost or --max-calls; everything committed is kept
 70 a bug of ours, or of a protocol, task or model
 130 stopped by Ctrl-C; everything committed is kept
 

@@ -89,7 +89,8 @@ class _Watch:
         tokens = caller.prompt_tokens + caller.completion_tokens
         rate = tokens / max(1e-9, time.monotonic() - self.began)
         found = f" ({caller.reused:,} more shared or found)" if caller.reused else ""
-        doing = "".join(f"; {m.name} is {now}" for m in self.progress.models if (now := m.activity))
+        doing = f"; {caller.batches.activity}" if caller.batches and caller.batches.activity else ""
+        doing += "".join(f"; {m.name} is {now}" for m in self.progress.models if (now := m.activity))
         return (
             f"{caller.made:,} calls{found}, tokens {caller.prompt_tokens:,} in "
             f"{caller.completion_tokens:,} out, {rate:,.0f}/s{doing}"

@@ -21,15 +21,15 @@ def report(
 
     Works while a run is writing.
     """
-    from oversight.measure.accuracy import statements
+    from oversight.measure import accuracy, money, readings
 
     if sql and not run:
-        _print_sql(statements())
+        _print_sql({**accuracy.statements(), **readings.statements(), **money.statements()})
         return 0
     with open_db(db) as reader:
         key = _run_key(reader, run) if run else None
         if sql:
-            _print_sql(statements(key))
+            _print_sql({**accuracy.statements(key), **readings.statements(key), **money.statements(key)})
         elif json:
             from oversight.report.plain import as_json
 

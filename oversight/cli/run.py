@@ -55,11 +55,29 @@ def run(
     order: Annotated[Order | None, typer.Option(help="How answers are ordered; default random.")] = None,
     samples: Annotated[int | None, typer.Option(help="How often each is played; default 1.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="Episodes under way at once; default 1000.")] = None,
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="Use the providers' batch endpoints: for half the price, within a day."),
+    ] = False,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DOLLARS", help="Stop before the calls of this invocation can cost more (US dollars)."
+        ),
+    ] = None,
+    max_calls: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Stop before this invocation makes more calls; those found are free."),
+    ] = None,
     db: Annotated[Path | None, typer.Option(metavar="FILE", help="Default oversight.duckdb.")] = None,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Do not try failed episodes again.")
     ] = False,
     example: Annotated[bool, typer.Option("--example", help="End with a transcript as well.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print what it would play, and call and cost at most; make no call."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor report.")] = False,
 ) -> int:
     """Play protocols on a task. The same command again goes on where it was stopped.
@@ -84,6 +102,9 @@ def run(
             "order": order.value if order else None,
             "samples": samples,
             "concurrency": concurrency,
+            "batch": batch or None,
+            "max_cost": max_cost,
+            "max_calls": max_calls,
             "db": db,
         },
     )
@@ -97,6 +118,9 @@ def run(
         with _interruptible():
             plan = make_plan(experiment)
         try:
+            if dry_run:
+                _estimate(plan, statuses, keep_failed)
+                return 0
             done = _announce(plan, statuses, keep_failed, quiet)
             progress = Progress()
             with shown(progress, len(plan), done, quiet):
@@ -106,6 +130,14 @@ def run(
     except KeyboardInterrupt:  # outside the playing itself, which ends in order and says so below
         _tell(f"oversight: stopped; every reply that came is kept. The same command goes on: {command}")
         return 130
+    if played.limit:
+        judged = sum(played.statuses.values())
+        _tell(
+            f"oversight: stopped at the limit, {played.limit}; {judged:,} of {played.planned:,} episodes have a "
+            "verdict, and every reply that came is kept. A limit is for one invocation: the same command goes "
+            f"on, with a higher one further: {command}"
+        )
+        return 3
     if played.stopped:
         judged = sum(played.statuses.values())
         _tell(
@@ -115,7 +147,7 @@ def run(
         return 130
     if not quiet:
         _conclude(played, experiment.db, example)
-    if played.failed:
+    if played.failed or played.unread:
         _tell(_failures(played, experiment.db, keep_failed))
         return 1
     return 0
@@ -148,7 +180,7 @@ def _tell(line: str) -> None:
 
 
 def _statuses(db: Path) -> dict[int, str]:
-    """Final verdicts there are: episode key → status."""
+    """Verdicts there are: episode key → the final one's status, or failed where any reading failed."""
     from oversight.errors import StoreError
     from oversight.store.reading import open_reader
 
@@ -163,7 +195,22 @@ def _statuses(db: Path) -> dict[int, str]:
     with open_reader(db) as reader:
         if not reader.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'verdicts'").rows:
             return {}
-        return dict(reader.sql("SELECT episode, status FROM verdicts WHERE final").rows)
+        found = "if(bool_or(status = 'failed'), 'failed', any_value(status) FILTER (final))"
+        return dict(reader.sql(f"SELECT episode, {found} FROM verdicts GROUP BY episode").rows)
+
+
+def _estimate(plan: Plan, statuses: dict[int, str], keep_failed: bool) -> None:
+    """Print what is left of the plan, and what that comes to at most."""
+    from oversight.engine.estimate import estimate
+    from oversight.report.estimate import print_estimate
+    from oversight.store.reading import open_reader
+
+    done = {key for key, status in statuses.items() if keep_failed or status != "failed"}
+    stored: set[int] = set()
+    if statuses:
+        with open_reader(plan.experiment.db) as reader:
+            stored = {key for (key,) in reader.sql("SELECT call FROM calls").rows}
+    print_estimate(estimate(plan, done, stored))
 
 
 def _announce(plan: Plan, statuses: dict[int, str], keep_failed: bool, quiet: bool) -> int:
@@ -220,15 +267,16 @@ def _failures(played: Run, db: Path, keep_failed: bool) -> str:
 
     with open_reader(db) as reader:
         rows = reader.sql(
-            "SELECT v.reason, count(*) AS n, min(v.detail) FROM plans p JOIN verdicts v USING (episode) "
-            "WHERE p.run = ? AND v.final AND v.status = 'failed' GROUP BY v.reason ORDER BY n DESC, v.reason",
+            "SELECT v.reason, count(DISTINCT p.episode) AS n, min(v.detail) FROM plans p JOIN verdicts v USING (episode) "
+            "WHERE p.run = ? AND v.status = 'failed' GROUP BY v.reason ORDER BY n DESC, v.reason",
             [played.key],
         ).rows
     reasons = ", ".join(f"{reason}: {n:,}" for reason, n, _ in rows)
     hints = [_WAY_OUT[reason] for reason, *_ in rows if reason in _WAY_OUT]
     if keep_failed:
         hints = ["without --keep-failed they are tried again"]
-    line = (
-        f"oversight: {played.failed:,} of {played.planned:,} episodes failed ({reasons}; e.g. {rows[0][2]})"
-    )
+    said = [f"{played.failed:,} of {played.planned:,} episodes failed"] if played.failed else []
+    if played.unread:
+        said.append(f"a further reading of {played.unread:,} of {played.planned:,} episodes failed")
+    line = f"oversight: {' and '.join(said)} ({reasons}; e.g. {rows[0][2]})"
     return "; ".join([line, *hints])

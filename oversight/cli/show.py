@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,8 +10,6 @@ import typer
 from oversight.cli.common import DEFAULT_DB, Db, db_option, open_db
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from oversight.report.calls import SeatCall
     from oversight.report.transcript import Transcript
     from oversight.store.reading import Reader
@@ -27,6 +26,9 @@ def show(
     ] = "",
     private: Annotated[bool, typer.Option("--private", help="With the seats' private reasoning.")] = False,
     calls: Annotated[bool, typer.Option("--calls", help="A table of its calls.")] = False,
+    images: Annotated[
+        Path | None, typer.Option("--images", metavar="DIR", help="Write its question's images there.")
+    ] = None,
 ) -> int:
     """A transcript: the question, who argued what, the verdict, then the truth."""
     with open_db(db) as reader:
@@ -37,6 +39,9 @@ def show(
         from oversight.report.transcript import find_episode, print_transcript, read_transcript
 
         transcript = read_transcript(reader, find_episode(reader, episode))
+        if images is not None:
+            _save_images(reader, transcript, images)
+            return 0
         made = read_calls(reader, transcript) if seat or calls else []
     if seat:
         name = _seat(transcript, seat)
@@ -48,6 +53,16 @@ def show(
         return 0
     print_transcript(transcript, private)
     return 0
+
+
+def _save_images(reader: Reader, transcript: Transcript, folder: Path) -> None:
+    from oversight.errors import UserError
+    from oversight.report.images import save_pictures
+
+    if not transcript.images:
+        raise UserError(f"episode {transcript.id} has no images")
+    for file in save_pictures(reader, transcript.images, folder):
+        print(file)
 
 
 def _seat(transcript: Transcript, wanted: str) -> str:

@@ -10,16 +10,60 @@ import asyncio
 import math
 import reprlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from oversight.errors import ContextOverflow, Transport, UserError
-from oversight.models.interface import Completion, Message, Model, Request, Stop
+from oversight.engine.batches import Batches
+from oversight.engine.budget import Budget
+from oversight.engine.limits import Limiter, attempts
+from oversight.errors import CallFailed, Transport, UserError
+from oversight.models.interface import BatchModel, Completion, Manners, Message, Model, Request, Stop
+from oversight.models.prices import priced
 from oversight.question import content_key
 from oversight.store.log import Log
 
 STOPS = get_args(Stop)
+
+
+def message_key(message: Message) -> int:
+    """Content key of a message."""
+    images = [image.key for image in message.images]
+    return content_key("message", message.role, message.content, *([images] if images else []))
+
+
+def draw_number(model: Model, request: Request, sample: int) -> int:
+    """Which draw of a prompt a call is: greedy calls are the same whatever the sample number, sampled ones
+    are drawn anew for each."""
+    stochastic = request.sampling.temperature > 0 or model.stochastic
+    return sample * request.of + request.nth if stochastic else 0
+
+
+def kind_of(request: Request) -> str:
+    """What a call asks for: "score" or "generate"."""
+    return "score" if request.continuations else "generate"
+
+
+def call_key(
+    model: Model, request: Request, messages: Sequence[int], drawn: int, once: tuple[int, ...] = ()
+) -> int:
+    """Content key of a call, given those of its messages; `once` makes it unlike any other."""
+    s = request.sampling
+    return content_key(
+        "call",
+        model.identity,
+        kind_of(request),
+        messages,
+        s.temperature,
+        s.top_p,
+        s.max_tokens,
+        s.stop,
+        request.continuations,
+        drawn,
+        *((request.letters, request.schema) if request.letters or request.schema else ()),
+        *once,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +77,16 @@ class Made:
 class Caller:
     """Makes the calls of one run. `played` counts those made, `reused` those found."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, budget: Budget | None = None, batches: Batches | None = None) -> None:
         self.log = log
+        self.budget = budget or Budget()
+        self.batches = batches
         self.made = 0
         self.reused = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self._flying: dict[int, asyncio.Future[Completion]] = {}
-        self._gates: dict[int, asyncio.Semaphore] = {}
+        self._limiters: dict[int, Limiter] = {}
         self._messages: dict[Message, int] = {}
 
     def _message_key(self, message: Message) -> int:
@@ -49,34 +95,15 @@ class Caller:
         if key is None:
             if len(self._messages) > 20_000:
                 self._messages.clear()
-            images = [image.key for image in message.images]
-            key = content_key("message", message.role, message.content, *([images] if images else []))
-            self._messages[message] = key
+            key = self._messages[message] = message_key(message)
         return key
 
     async def make(self, model: Model, request: Request, sample: int) -> Made:
         """The completion of a request, durable. Raises `CallFailed` where there is none."""
         messages = [self._message_key(m) for m in request.messages]
-        s = request.sampling
-        kind = "score" if request.continuations else "generate"
-        # Greedy calls are the same whatever the sample number; sampled ones are drawn anew for each.
-        drawn = sample * request.of + request.nth if s.temperature > 0 or model.stochastic else 0
+        drawn = draw_number(model, request, sample)
         # What is never reused is never the same call: people and models in training answer anew.
-        once = () if model.reuse else (self.log.run, self.made)
-        key = content_key(
-            "call",
-            model.identity,
-            kind,
-            messages,
-            s.temperature,
-            s.top_p,
-            s.max_tokens,
-            s.stop,
-            request.continuations,
-            drawn,
-            *((request.letters, request.schema) if request.letters or request.schema else ()),
-            *once,
-        )
+        key = call_key(model, request, messages, drawn, () if model.reuse else (self.log.run, self.made))
         if model.reuse:
             flying = self._flying.get(key)
             if flying is not None:
@@ -89,7 +116,9 @@ class Caller:
         if model.reuse:
             self._flying[key] = future
         try:
-            completion = await self._pay(model, request, key, kind, messages, drawn)
+            async with self.budget.reserve(model, request) as charge:
+                completion = await self._pay(model, request, key, messages, drawn)
+                charge.settle(completion)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 future.cancel()
@@ -103,35 +132,64 @@ class Caller:
             self._flying.pop(key, None)
         return Made(key, completion)
 
+    def _limiter(self, model: Model) -> Limiter | None:
+        """What holds a model's calls back; None for one that takes any number."""
+        manners = model.manners
+        if manners is None and model.in_flight is None:
+            return None
+        if id(model) not in self._limiters:
+            most = model.in_flight or 1
+            self._limiters[id(model)] = Limiter(manners or Manners(start=most, most=most))
+        return self._limiters[id(model)]
+
     async def _pay(
-        self, model: Model, request: Request, key: int, kind: str, messages: list[int], sample: int
+        self, model: Model, request: Request, key: int, messages: list[int], sample: int
     ) -> Completion:
         request = replace(request, seed=key >> 1)
-        gate = None
-        if model.in_flight:
-            gate = self._gates.get(id(model))
-            if gate is None:
-                gate = self._gates[id(model)] = asyncio.Semaphore(model.in_flight)
-            await gate.acquire()
-        started = datetime.now(UTC).replace(tzinfo=None)
-        clock = time.perf_counter()
-        try:
+        started, took, tried = _now(), 0.0, 1
+
+        async def attempt() -> Completion:
+            nonlocal started, took
+            started, clock = _now(), time.perf_counter()
             reply = await (model.score(request) if request.continuations else model.generate(request))
+            took = time.perf_counter() - clock
             _check(reply, request, model)
-        except (Transport, ContextOverflow) as error:
-            self.log.add_failure(key, model, started, error)
+            return reply
+
+        heard: list[CallFailed] = []
+
+        def lost(error: CallFailed) -> None:
+            heard.append(error)
+            self.log.add_failure(key, model, _now(), error)
+
+        limiter = self._limiter(model)
+        try:
+            if self.batches is not None and isinstance(model, BatchModel) and model.batches:
+                reply = await self.batches.make(model, request, key)
+            elif limiter is None:
+                reply = await attempt()
+            elif model.manners is None:
+                async with limiter.slot():
+                    reply = await attempt()
+            else:
+                reply, tried = await attempts(limiter, attempt, lost)
+        except CallFailed as error:
+            if not heard or error is not heard[-1]:
+                lost(error)
             raise
-        finally:
-            if gate:
-                gate.release()
-        completion = reply.without_surrogates()
-        seconds = time.perf_counter() - clock if completion.seconds is None else completion.seconds
-        self.log.add_call(key, model, kind, request, messages, sample, completion, started, seconds, 1)
+        completion = priced(reply.without_surrogates(), model.price)
+        seconds = took if completion.seconds is None else completion.seconds
+        kind = kind_of(request)
+        self.log.add_call(key, model, kind, request, messages, sample, completion, started, seconds, tried)
         await self.log.durable()
         self.made += 1
         self.prompt_tokens += completion.prompt_tokens or 0
         self.completion_tokens += completion.completion_tokens or 0
         return completion
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _check(reply: Any, request: Request, model: Model) -> None:

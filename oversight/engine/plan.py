@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from oversight.elicit import ELICITATIONS, NEEDS_SCORES
+from oversight.elicit import ELICITATIONS, able, lacks
 from oversight.engine.rehearse import rehearse
 from oversight.episode import Arm, Assignment, Episode, Planned
 from oversight.errors import BadQuestion, UserError, unknown
 from oversight.experiment import Experiment, Named, SeatConfig
 from oversight.library import broken, find_protocol, find_task, read_params, spell
 from oversight.models import open_model
-from oversight.models.interface import Model, Sampling
+from oversight.models.interface import BatchModel, Model, Sampling
 from oversight.moves import Judge
 from oversight.player import Player
 from oversight.prompts import load_template
@@ -99,6 +99,8 @@ def make_plan(experiment: Experiment) -> Plan:
             for players in _players(protocol, experiment, models):
                 arm = Arm(protocol, values, players)
                 arms.setdefault(arm.key, arm)
+        if experiment.batch and not any(isinstance(m, BatchModel) and m.batches for m in models.values()):
+            raise UserError("batch: none of these models has a batch endpoint; openai/… and anthropic/… have")
         plan = Plan(experiment, tuple(arms.values()), tasks, tuple(models.values()))
         _rehearse(plan)
     except BaseException:
@@ -204,8 +206,11 @@ def _players(
 def _check_names(seat: SeatConfig) -> None:
     if seat.style is not None and seat.style not in STYLES:
         raise unknown("speaking style", seat.style, STYLES)
-    if seat.elicit is not None and seat.elicit not in ELICITATIONS:
-        raise unknown("elicitation", seat.elicit, ELICITATIONS)
+    for n, way in enumerate(seat.elicit or ()):
+        if way not in ELICITATIONS:
+            raise unknown("elicitation", way, ELICITATIONS)
+        if way in (seat.elicit or ())[:n]:
+            raise UserError(f"elicit={'+'.join(seat.elicit or ())} names {way!r} twice: name each way once")
 
 
 def _player(role: str, seat: SeatConfig, protocol: Protocol, models: dict[str, Model]) -> Player:
@@ -213,13 +218,11 @@ def _player(role: str, seat: SeatConfig, protocol: Protocol, models: dict[str, M
     if spelt not in models:
         models[spelt] = open_model(seat.model, seat.options)
     model = models[spelt]
-    elicit = seat.elicit or model.elicitation
-    if elicit not in ELICITATIONS:  # the model's own choice; the user's is checked before
-        raise unknown(f"elicitation of model {model.name!r}:", elicit, ELICITATIONS)
-    if role == "judge" and elicit in NEEDS_SCORES and not model.scores:
-        raise UserError(
-            f"model {model.name!r} has no log-probs, which elicit={elicit} needs; use elicit=hard"
-        )
+    sampling = Sampling(_temperature(seat, model), seat.top_p, seat.max_tokens, tuple(seat.stop))
+    if role == "judge":
+        _check_elicit(seat, model, sampling)
+    else:
+        _check_style(seat, model)
     if protocol.folder is None and seat.template is None:
         raise UserError(
             f"protocol {protocol.name!r} comes without a folder of templates: give the {role} a template=FILE"
@@ -229,12 +232,66 @@ def _player(role: str, seat: SeatConfig, protocol: Protocol, models: dict[str, M
         role=role,
         model=model,
         template=load_template(path),
-        sampling=Sampling(seat.temperature, seat.top_p, seat.max_tokens, tuple(seat.stop)),
+        sampling=sampling,
         style=seat.style or "free",
-        elicit=elicit,
+        elicit=_ways(seat, model),
+        votes=seat.votes,
         words=seat.words,
         quote_words=seat.quote_words,
     )
+
+
+def _ways(seat: SeatConfig, model: Model) -> tuple[str, ...]:
+    return tuple(seat.elicit) if seat.elicit else (model.elicitation,)
+
+
+def _check_elicit(seat: SeatConfig, model: Model, sampling: Sampling) -> None:
+    """Raise `UserError` where a judge's verdicts cannot be read as asked."""
+    ways = _ways(seat, model)
+    for way in ways:
+        if way not in ELICITATIONS:  # the model's own choice; the user's is checked before
+            raise unknown(f"elicitation of model {model.name!r}:", way, ELICITATIONS)
+        if what := lacks(model, way):
+            raise UserError(
+                f"model {model.name!r} has no {what}, which elicit={way} needs; "
+                f"it can do: {', '.join(able(model))}"
+            )
+    if "votes" in ways and sampling.temperature == 0 and not model.stochastic:
+        raise UserError(
+            f"elicit=votes would draw one reply {seat.votes} times from model {model.name!r} at temperature 0: "
+            "give the judge a temperature, e.g. temperature=0.7"
+        )
+    if "votes" in seat.model_fields_set and "votes" not in ways:
+        raise UserError(
+            f"votes={seat.votes} is for elicit=votes, and this judge has elicit={'+'.join(ways)}: "
+            "add elicit=votes or leave votes out"
+        )
+
+
+def _check_style(seat: SeatConfig, model: Model) -> None:
+    """Raise `UserError` where a seat cannot speak as asked."""
+    if seat.style == "prefill" and not model.prefills:
+        styles = ", ".join(
+            style for style in STYLES if style != "prefill" and (style != "quotes" or model.scores)
+        )
+        raise UserError(
+            f"model {model.name!r} does not go on from a reply begun for it, which style=prefill needs; "
+            f"it can do: {styles}"
+        )
+
+
+def _temperature(seat: SeatConfig, model: Model) -> float:
+    """The temperature a seat's model draws at: the lowest it takes, unless the user set one.
+
+    Raises `UserError` for one it does not take.
+    """
+    low, high = model.temperatures
+    if seat.temperature is None:
+        return low
+    if not low <= seat.temperature <= high:
+        takes = "draws as it likes and takes no temperature" if low == high else f"takes {low:g} to {high:g}"
+        raise UserError(f"model {model.name!r} {takes}; temperature is {seat.temperature:g}")
+    return seat.temperature
 
 
 def _rehearse(plan: Plan) -> None:
@@ -245,9 +302,23 @@ def _rehearse(plan: Plan) -> None:
             order = tuple(range(len(question.answers)))
             moves = rehearse(Episode(arm, sampled.name, question, Assignment(order, argued)))
             needs = any(isinstance(move, Judge) and move.passage for move in moves)
-            for q, _ in sampled.items if needs else ():
-                if q.passage is None:
+            for q, _ in sampled.items:
+                if needs and q.passage is None and not q.images_hidden:
                     raise BadQuestion(
                         f"question {q.source_id or q.id} of task {sampled.name!r} has no passage, which "
                         f"{arm.title} gives to the judge"
                     )
+                if q.images:
+                    _check_sight(q, sampled.name, arm, needs)
+
+
+def _check_sight(question: Question, task: str, arm: Arm, judge_reads: bool) -> None:
+    """Raise `UserError` where a seat is shown images that its model cannot see."""
+    for role in arm.protocol.roles:
+        model = arm.players[role.name].model
+        reads = role.reads or (judge_reads and role.name == "judge")
+        if question.seen(reads) and not model.images:
+            raise UserError(
+                f"question {question.source_id or question.id} of task {task!r} has images, which model "
+                f"{model.name!r} ({role.name}) cannot see: take one that can, or another task"
+            )

@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oversight.elicit import judge as judge_act
+from oversight.elicit import judge
 from oversight.engine.calls import Caller, Made
 from oversight.engine.rehearse import MOST_MOVES, too_long
 from oversight.episode import Episode
@@ -26,6 +26,17 @@ from oversight.store.log import Log
 from oversight.views import View, view
 
 Uses = list[int]
+Readings = tuple[Verdict, ...]
+"""A judge's verdicts at one place, one for each way it is read; the first is the episode's."""
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """The act that failed its episode: whose it was, the calls it used, and what a judge's readings came to."""
+
+    seat: str
+    uses: Uses
+    readings: Readings = ()
 
 
 @dataclass
@@ -38,7 +49,7 @@ class _Branch:
 
     known: tuple[Turn, ...] = ()
     turns: list[tuple[Turn, Uses]] = field(default_factory=list)
-    verdicts: list[tuple[int, Verdict, Uses]] = field(default_factory=list)
+    verdicts: list[tuple[int, Readings, Uses]] = field(default_factory=list)
 
     def seen(self) -> tuple[Turn, ...]:
         return (*self.known, *(turn for turn, _ in self.turns))
@@ -53,7 +64,9 @@ class Play:
         self.caller = caller
         self.log = log
         self.stored: Mapping[int, Turn] = log.played(episode.key)
-        self.lost: tuple[str, Uses] | None = None
+        self.lost: _Lost | None = None
+        self.unread = False
+        """Whether there is a verdict but a further reading failed."""
         self.moves = 0
 
     async def run(self) -> Verdict:
@@ -67,18 +80,20 @@ class Play:
             )
             if not main.verdicts:
                 raise BadProtocol(f"protocol {self.arm.protocol.name!r} ended without a Judge move")
-            verdicts = [(index, verdict) for index, verdict, _ in main.verdicts]
+            verdicts = [(index, readings) for index, readings, _ in main.verdicts]
+            self.unread = any(v.status == "failed" for _, readings in verdicts for v in readings)
         except CallFailed as error:
-            failure = Verdict("failed", self.arm.judge.elicit, reason=error.reason, detail=str(error))
-            verdicts = [(len(main.turns), failure)]
+            readings = self.lost.readings if self.lost else ()
+            failures = tuple(_failure(way, error) for way in self.arm.judge.elicit)
+            verdicts = [(len(main.turns), readings or failures)]
             if self.lost:
-                self.log.add_uses(self.episode, len(main.turns), *self.lost)
+                self.log.add_uses(self.episode, len(main.turns), self.lost.seat, self.lost.uses)
         else:
             for index, _, uses in main.verdicts:
                 self.log.add_uses(self.episode, index, "judge", uses)
         self.log.add_verdicts(self.episode, verdicts)
         await self.log.durable()
-        return verdicts[-1][1]
+        return verdicts[-1][1][0]
 
     async def _drive(self, script: Script, branch: _Branch, written: bool = False) -> None:
         """Drive a generator of moves. With `written`, turns are stored as they are played."""
@@ -112,11 +127,9 @@ class Play:
             return branch.turns[-1][0]
         if isinstance(move, Judge):
             seen = branch.seen()
-            player = self._player(move.seat)
-            act = judge_act(self._view(move.seat, "judge", seen, move.passage), player, self.arm.params)
-            verdict, uses = await self._perform(act, player, move.seat)
-            branch.verdicts.append((len(seen), verdict, uses))
-            return verdict
+            readings, uses = await self._read(move, seen)
+            branch.verdicts.append((len(seen), readings, uses))
+            return readings[0]
         if isinstance(move, Together):
             return await self._together(move, branch, written)
         raise BadProtocol(f"protocol {self.arm.protocol.name!r} yielded {move!r}, which is no move")
@@ -164,10 +177,34 @@ class Play:
     async def _say(self, move: Speak | Ask, seen: tuple[Turn, ...]) -> tuple[Turn, Uses]:
         player = self._player(move.seat)
         seeing = self._view(move.seat, "ask" if isinstance(move, Ask) else "speak", seen, None)
-        turn, uses = await self._perform(speak(seeing, player, self.arm.params), player, move.seat)
+        uses: Uses = []
+        try:
+            turn = await self._perform(speak(seeing, player, self.arm.params), player, uses)
+        except CallFailed:
+            self.lost = _Lost(move.seat.name, uses)
+            raise
         if isinstance(move, Ask) and move.to is not None:
             turn = _addressed(turn, move.to)
         return turn, uses
+
+    async def _read(self, move: Judge, seen: tuple[Turn, ...]) -> tuple[Readings, Uses]:
+        """A judge's verdict in each of its ways, side by side.
+
+        Raises `CallFailed` where the first, which is the episode's, failed; another that did is a failed
+        verdict.
+        """
+        player = self._player(move.seat)
+        acts = judge(self._view(move.seat, "judge", seen, move.passage), player, self.arm.params)
+        used: list[Uses] = [[] for _ in acts]
+        performed = (self._perform(act, player, own) for act, own in zip(acts, used, strict=True))
+        # All are let finish before one that failed is heard: they may be paid for already.
+        made = await asyncio.gather(*performed, return_exceptions=True)
+        readings = tuple(_reading(way, one) for way, one in zip(player.elicit, made, strict=True))
+        uses = [call for own in used for call in own]
+        if isinstance(made[0], CallFailed):
+            self.lost = _Lost(move.seat.name, uses, readings)
+            raise made[0]
+        return readings, uses
 
     def _player(self, seat: Seat) -> Player:
         if seat not in self.episode.seats:
@@ -181,36 +218,44 @@ class Play:
         reads = e.role_reads(seat.role) if passage is None else passage
         return view(e.question, e.assignment.order, e.seats, seen, seat, act, reads=reads)
 
-    async def _perform(self, act: Act[T], player: Player, seat: Seat) -> tuple[T, Uses]:
-        """Make the calls an act asks for; what it comes to, and the calls it used."""
-        uses: Uses = []
+    async def _perform(self, act: Act[T], player: Player, uses: Uses) -> T:
+        """What an act comes to. The calls it makes are added to `uses`, also where it fails."""
         answer: Any = None
-        try:
-            while True:
-                try:
-                    wanted = act.send(answer)
-                except StopIteration as stop:
-                    return stop.value, uses
-                if isinstance(wanted, Request):
-                    answer = await self._call(player.model, wanted, uses)
-                elif len(wanted) == 1:
-                    answer = (await self._call(player.model, wanted[0], uses),)
-                else:
-                    # All are let finish before one that failed is heard: they may be paid for already.
-                    made = await asyncio.gather(
-                        *(self.caller.make(player.model, request, self.episode.sample) for request in wanted),
-                        return_exceptions=True,
-                    )
-                    uses += [m.call for m in made if isinstance(m, Made)]
-                    answer = tuple(_completion(m) for m in made)
-        except CallFailed:
-            self.lost = (seat.name, uses)
-            raise
+        while True:
+            try:
+                wanted = act.send(answer)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            if isinstance(wanted, Request):
+                answer = await self._call(player.model, wanted, uses)
+            elif len(wanted) == 1:
+                answer = (await self._call(player.model, wanted[0], uses),)
+            else:
+                # All are let finish before one that failed is heard: they may be paid for already.
+                made = await asyncio.gather(
+                    *(self.caller.make(player.model, request, self.episode.sample) for request in wanted),
+                    return_exceptions=True,
+                )
+                uses += [m.call for m in made if isinstance(m, Made)]
+                answer = tuple(_completion(m) for m in made)
 
     async def _call(self, model: Model, request: Request, uses: Uses) -> Completion:
         made = await self.caller.make(model, request, self.episode.sample)
         uses.append(made.call)
         return made.completion
+
+
+def _failure(way: str, error: CallFailed) -> Verdict:
+    return Verdict("failed", way, reason=error.reason, detail=str(error))
+
+
+def _reading(way: str, made: Verdict | BaseException) -> Verdict:
+    """What a way of reading came to, a failure included. Raises what is none of a call's failures."""
+    if isinstance(made, CallFailed):
+        return _failure(way, made)
+    if isinstance(made, BaseException):
+        raise made
+    return made
 
 
 def _completion(made: Made | BaseException) -> Completion:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from oversight.elicit import judge
 from oversight.episode import Episode
-from oversight.errors import BadProtocol
+from oversight.errors import BadProtocol, CallFailed
 from oversight.library import broken
-from oversight.moves import Ask, Judge, Move, Speak, Together, Turn, Verdict
+from oversight.models.interface import Completion, Request
+from oversight.moves import Ask, Judge, Move, Seat, Speak, Together, Turn, Verdict
+from oversight.player import Player
 from oversight.protocol import Protocol
+from oversight.question import content_key, hex_id
 from oversight.speech import speak
-from oversight.views import Act, view
+from oversight.views import Act, View, view
 
 MOST_MOVES = 1000
 """Moves of one episode: more than any protocol means to make, few enough to notice one without an end."""
+
+
+Hear = Callable[[Seat, Request], str]
+"""Is told each request a rehearsal comes to; what it returns stands for the reply in later prompts."""
+
+A_WORD = 8
+"""Letters of a made-up word with the space after it: longer than most, so that the marks on quotes, of
+which made-up speeches have none, are in it."""
 
 
 def too_long(protocol: Protocol) -> BadProtocol:
@@ -25,10 +36,12 @@ def too_long(protocol: Protocol) -> BadProtocol:
     )
 
 
-def rehearse(episode: Episode) -> tuple[Move, ...]:
+def rehearse(episode: Episode, hear: Hear | None = None) -> tuple[Move, ...]:
     """Drive an episode's protocol and render every prompt with made-up turns, making no call.
 
     Finds a template or protocol that breaks its contract before anything is spent. Returns the moves.
+    With `hear`, turns are as long as their seats may make them, and every request there would be is heard,
+    but for those that ask again for a verdict that cannot be parsed.
     """
     moves: list[Move] = []
     seen: list[Turn] = []
@@ -68,11 +81,22 @@ def rehearse(episode: Episode) -> tuple[Move, ...]:
             act,
             reads=reads,
         )
-        next(judge(looking, player, arm.params) if act == "judge" else speak(looking, player, arm.params))
+        said = "…"
+        if hear is not None and act == "judge":
+            for way, reading in zip(player.elicit, judge(looking, player, arm.params), strict=True):
+                for request in _asked(reading, _reply(way, looking)):
+                    hear(move.seat, request)
+        elif act == "judge":
+            for reading in judge(looking, player, arm.params):
+                next(reading)
+        else:
+            requests = _several(next(speak(looking, player, arm.params)))
+            if hear is not None:
+                said = _long_turn([hear(move.seat, r) for r in requests], requests[0], player)
         if isinstance(move, Judge):
             share = 1 / len(episode.assignment.order)
-            return Verdict("decided", player.elicit, (share,) * len(episode.assignment.order), 0)
-        turn = Turn("ask" if act == "ask" else "speak", move.seat.name, looking.round, "…")
+            return Verdict("decided", player.elicit[0], (share,) * len(episode.assignment.order), 0)
+        turn = Turn("ask" if act == "ask" else "speak", move.seat.name, looking.round, said)
         seen.append(turn)
         return turn
 
@@ -108,3 +132,40 @@ def rehearse(episode: Episode) -> tuple[Move, ...]:
     if not any(isinstance(move, Judge) for move in moves):
         raise BadProtocol(f"protocol {arm.protocol.name!r} ends without a Judge move")
     return tuple(moves)
+
+
+def _several(wanted: Request | tuple[Request, ...]) -> tuple[Request, ...]:
+    return (wanted,) if isinstance(wanted, Request) else wanted
+
+
+def _asked(act: Generator[Any, Any, Any], text: str) -> Iterable[Request]:
+    """What an act asks for when every reply is `text`, with equal scores where scores are wanted."""
+    answer: Any = None
+    while True:
+        try:
+            wanted = act.send(answer)
+        except (StopIteration, CallFailed):
+            return
+        requests = _several(wanted)
+        yield from requests
+        replies = tuple(
+            Completion(text, scores=(0.0,) * len(r.continuations or r.letters) or None) for r in requests
+        )
+        answer = replies[0] if isinstance(wanted, Request) else replies
+
+
+def _reply(way: str, looking: View) -> str:
+    """A reply from which a verdict can be read in that way."""
+    letters = [a.letter for a in looking.answers]
+    if way == "credence":
+        return "\n".join(f"{letter}: {1.0 if letter == letters[0] else 0.0}" for letter in letters)
+    return f"Answer: {letters[0]}"
+
+
+def _long_turn(names: list[str], request: Request, player: Player) -> str:
+    """A turn as long as it may be, which begins with `names`: other calls, other turns."""
+    size = A_WORD * player.words
+    if request.sampling.max_tokens:  # a token is more than three letters (see oversight.engine.tokens)
+        size = min(size, 3 * request.sampling.max_tokens)
+    name = hex_id(content_key(*names))
+    return name + " letters" * (max(0, size - len(name)) // A_WORD)

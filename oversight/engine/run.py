@@ -16,10 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from oversight.engine.batches import MOST, Batches, poll_of_environment
+from oversight.engine.budget import Budget, budget_of
 from oversight.engine.calls import Caller
 from oversight.engine.plan import Plan
 from oversight.engine.play import Play
 from oversight.episode import Planned, Run
+from oversight.errors import OverBudget
 from oversight.models.interface import Model
 from oversight.question import Label, Question
 from oversight.secrecy import MASK, is_secret, masked
@@ -34,6 +37,7 @@ class Progress:
     planned: int = 0
     already_done: int = 0
     retried: int = 0
+    unread: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     caller: Caller | None = None
     models: tuple[Model, ...] = ()
@@ -52,9 +56,11 @@ def play_plan(
     """Play what of a plan has no verdict yet; failed episodes are tried again unless told otherwise.
 
     Blocks until done, or until SIGINT or SIGTERM: then calls under way are dropped, all that is
-    committed stays, and the `Run` says `stopped`. Raises `UserError` for what the user can mend.
+    committed stays, and the `Run` says `stopped`; likewise where the experiment's `max_cost` or `max_calls`
+    is reached, but then calls under way are let finish. Raises `UserError` for what the user can mend.
     """
     progress = progress or Progress()
+    budget = budget_of(plan.experiment, plan.models)
     log = Log(plan.experiment.db.resolve())
     run = int.from_bytes(secrets.token_bytes(8), "big")
     server = None
@@ -65,8 +71,14 @@ def play_plan(
         log.begin(run, plan.experiment.seed, masked(command), _config(plan), _code(), len(plan))
         server = serve(log.writer.con, log.path)
         progress.planned, progress.models = len(plan), tuple(plan.models)
-        stopped = _run_loop(_play_all(plan, log, progress, retry_failed))
-        status = "stopped" if stopped else "failed" if progress.statuses["failed"] else "finished"
+        stopped = _run_loop(_play_all(plan, log, progress, retry_failed, budget))
+        status = (
+            "stopped"
+            if stopped
+            else "failed"
+            if progress.statuses["failed"] or progress.unread
+            else "finished"
+        )
     finally:
         if server is not None:
             server.stop()
@@ -86,36 +98,49 @@ def play_plan(
         calls_from_store=caller.reused if caller else 0,
         seconds=time.monotonic() - began,
         stopped=status == "stopped",
+        limit=budget.said,
+        unread=progress.unread,
     )
 
 
-async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool) -> bool:
+async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool, budget: Budget) -> bool:
     """True when it was stopped before the end."""
-    caller = progress.caller = Caller(log)
+    batches = Batches(log, poll=poll_of_environment()) if plan.experiment.batch else None
+    caller = progress.caller = Caller(log, budget, batches)
     publish = {s.name: s.task.publish for s in plan.tasks}
     episodes = plan.episodes()
 
     def wanted() -> Iterator[Planned]:
         for planned in episodes:
             before = log.finished.get(planned.episode.key)
+            unread = planned.episode.key in log.unread
             log.add_episode(planned.episode, planned.label, publish[planned.episode.task])
-            if before is not None and (before != "failed" or not retry_failed):
+            if before is not None and not (retry_failed and (before == "failed" or unread)):
                 progress.already_done += 1
+                progress.unread += unread
                 log.standing[before] += 1
                 continue
             progress.retried += before is not None
             yield planned
 
     queue = wanted()
+    ready: asyncio.Future[Any] | None = None
 
     async def work() -> None:
+        nonlocal ready
         for planned in queue:  # shared: each worker takes the next one
-            verdict = await Play(planned.episode, caller, log).run()
+            if ready is None:  # only where something is left to play
+                ready = asyncio.gather(*(model.ready() for model in plan.models))
+            await asyncio.shield(ready)
+            play = Play(planned.episode, caller, log)
+            try:
+                verdict = await play.run()
+            except OverBudget:  # the next episode may find all its calls in the store
+                continue
             progress.statuses[verdict.status] += 1
+            progress.unread += play.unread
 
-    workers = [
-        asyncio.create_task(work()) for _ in range(min(plan.experiment.concurrency, max(1, len(plan))))
-    ]
+    workers = [asyncio.create_task(work()) for _ in range(min(_at_once(plan), max(1, len(plan))))]
     _on_signals(workers, progress)
     try:
         done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
@@ -125,13 +150,22 @@ async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool
                     raise RuntimeError("a call was cancelled from within: a model raised CancelledError")
             elif (error := task.exception()) is not None:
                 raise error
-        return progress.stopping
+        return progress.stopping or bool(budget.over)
     finally:
         for task in workers:
             task.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+        if batches is not None:
+            await batches.stop()
+        await asyncio.gather(*(model.done() for model in plan.models))
         if not log.writer.failed:
             await log.durable()
+
+
+def _at_once(plan: Plan) -> int:
+    """Episodes under way at once. In batches as many as there are, for each turn waits for hours."""
+    e = plan.experiment
+    return MOST if e.batch and "concurrency" not in e.model_fields_set else e.concurrency
 
 
 def _on_signals(workers: list[asyncio.Task[None]], progress: Progress) -> None:

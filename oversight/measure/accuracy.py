@@ -85,13 +85,18 @@ _RUNS = """SELECT lower(lpad(to_hex(r.run), 16, '0')) AS id, r.status, r.started
 FROM runs r{where} ORDER BY r.started DESC LIMIT 1"""
 
 
+def scope(run: int | None) -> str:
+    """The episodes a report is on, as the SQL of a table `scope`: of the whole database, or of one run's plan."""
+    return _NEWEST if run is None else _ONE_RUN.format(run=run)
+
+
 def statements(run: int | None = None) -> dict[str, str]:
     """The SQL behind each table, by name: over the whole database, or over what one run planned."""
-    scope = _NEWEST if run is None else _ONE_RUN.format(run=run)
+    within = scope(run)
     return {
-        "accuracy": f"WITH {scope},\n{_ROWS}\n{_ACCURACY}",
-        "clusters": f"WITH {scope},\n{_ROWS}\n{_CLUSTERS}",
-        "spending": f"WITH {scope}\n{_SPENDING}",
+        "accuracy": f"WITH {within},\n{_ROWS}\n{_ACCURACY}",
+        "clusters": f"WITH {within},\n{_ROWS}\n{_CLUSTERS}",
+        "spending": f"WITH {within}\n{_SPENDING}",
         "run": _RUNS.format(where="" if run is None else f" WHERE r.run = {run}"),
     }
 
@@ -187,7 +192,7 @@ def measure(reader: Reader, run: int | None = None) -> list[Accuracy]:
                     "params": json.loads(values["params"]),
                     "players": json.loads(values["players"]),
                 },
-                interval=_of_groups([(group, n, k) for _, n, k, group in clusters[key]]),
+                interval=of_groups([(group, n, k) for _, n, k, group in clusters[key]]),
                 splits=tuple(_splits(clusters[key])),
                 spending=spent.get(key, Spending(0, 0, 0, 0, 0.0, 0.0)),
             )
@@ -201,11 +206,12 @@ def _splits(clusters: Sequence[tuple[bool | None, int, int, str]]) -> list[Split
         of_side = [(group, n, k) for argued_right, n, k, group in clusters if argued_right is side]
         decided = sum(n for _, n, _ in of_side)
         if decided:
-            splits.append(Split(side, decided, sum(k for *_, k in of_side) / decided, _of_groups(of_side)))
+            splits.append(Split(side, decided, sum(k for *_, k in of_side) / decided, of_groups(of_side)))
     return splits
 
 
-def _of_groups(rows: Sequence[tuple[str, int, int]]) -> Interval:
+def of_groups(rows: Sequence[tuple[str, int, int]]) -> Interval:
+    """The interval of rows of (group, decided, right); a group may come several times."""
     groups: dict[str, tuple[int, int]] = {}
     for group, n, k in rows:
         before = groups.get(group, (0, 0))

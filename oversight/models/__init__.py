@@ -13,6 +13,8 @@ from typing import Any
 from oversight.errors import UserError, unknown
 from oversight.library import spell
 from oversight.models.interface import Model
+from oversight.models.prices import OPTIONS as PRICES
+from oversight.models.prices import set_price
 from oversight.secrecy import open_options
 
 
@@ -37,6 +39,25 @@ def _torch(name: str, options: Mapping[str, Any]) -> Model:
     return LocalModel(name.removeprefix("torch/"), **options)
 
 
+def _openai(name: str, options: Mapping[str, Any]) -> Model:
+    from oversight.models.api.openai import OpenAIModel
+
+    return OpenAIModel(name, **options)
+
+
+def _anthropic(name: str, options: Mapping[str, Any]) -> Model:
+    from oversight.models.api.anthropic import AnthropicModel
+
+    return AnthropicModel(name, **options)
+
+
+def _litellm(name: str, options: Mapping[str, Any]) -> Model:
+    from oversight.models.api.litellm import LiteLLMModel, check_provider
+
+    check_provider(name)
+    return LiteLLMModel(name, **options)
+
+
 def _scripted(name: str, options: Mapping[str, Any]) -> Model:
     from oversight.models.scripted import open_scripted
 
@@ -53,7 +74,15 @@ PROVIDERS = {
     p.prefix: p
     for p in (
         Provider("smollm2", "the embedded default: SmolLM2-135M-Instruct on this machine", _smollm2),
-        Provider("torch/", "torch/<path or hub id>: a Hugging Face causal LM with a chat template", _torch),
+        Provider(
+            "torch/",
+            "torch/<path or hub id>: a Hugging Face causal LM with a chat template; +<path or hub id>: with a LoRA adapter",
+            _torch,
+        ),
+        Provider(
+            "openai/", "openai/<model>: OpenAI's, or any server that speaks its API by base_url", _openai
+        ),
+        Provider("anthropic/", "anthropic/<model>", _anthropic),
         Provider(
             "scripted/",
             "scripted/<file.yaml> or scripted/<module:function>: exact replies, for tests",
@@ -69,7 +98,12 @@ PROVIDERS = {
 
 
 def open_model(name: str, options: Mapping[str, Any]) -> Model:
-    """The model of that name. Raises `UserError` for one nobody knows, or options it does not take."""
+    """The model of that name. Raises `UserError` for one nobody knows, or options it does not take.
+
+    Any model takes `price_in`, `price_out` and `price_cached`, which are no part of what it is.
+    """
+    prices = {o: v for o, v in options.items() if o in PRICES}
+    options = {o: v for o, v in options.items() if o not in PRICES}
     provider = PROVIDERS.get(name) or next(
         (p for p in PROVIDERS.values() if p.prefix.endswith("/") and name.startswith(p.prefix)), None
     )
@@ -80,8 +114,10 @@ def open_model(name: str, options: Mapping[str, Any]) -> Model:
             (e for e in entry_points(group="oversight.models") if e.name == name.split("/")[0]), None
         ):
             model = entry.load()(name, **options)
-        elif ":" in name:
+        elif ":" in name and "/" not in name.split(":")[0]:
             model = _plugin(name, options)
+        elif "/" in name:
+            model = _litellm(name, options)
         else:
             known = [*PROVIDERS, *(e.name for e in entry_points(group="oversight.models"))]
             raise unknown("model", name, known, "(see `oversight list models`)")
@@ -96,6 +132,7 @@ def open_model(name: str, options: Mapping[str, Any]) -> Model:
         )
     model.name = model.name or name
     model.identity = model.identity or spell(name, open_options(options))
+    set_price(model, name, prices)
     return model
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
-from oversight.question import content_key
+from oversight.question import Image as Image
 
 if TYPE_CHECKING:
     from oversight.views import View
@@ -23,19 +23,6 @@ class Message:
     role: Role
     content: str
     images: tuple[Image, ...] = ()
-
-
-@dataclass(frozen=True)
-class Image:
-    """A picture: its bytes, and their media type (image/png, image/jpeg, image/webp, image/gif)."""
-
-    media_type: str
-    data: bytes = field(repr=False)
-
-    @cached_property
-    def key(self) -> int:
-        """Content key."""
-        return content_key("image", self.media_type, hashlib.sha256(self.data).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +164,10 @@ class Model:
     """Whether `generate` keeps to `Request.schema`."""
     prefills: bool = True
     """Whether a reply goes on from a final assistant message."""
+    temperatures: tuple[float, float] = (0.0, 2.0)
+    """The lowest and highest temperature it takes. Both are 1 for a model that draws as it likes."""
+    hidden: int = 0
+    """Tokens that a reply may take beside those asked for: hidden reasoning."""
     images: bool = False
     """Whether it reads `Message.images`."""
     price: Price | None = None
@@ -203,6 +194,9 @@ class Model:
         """Called once in a run before its first call. Raises `UserError` for what would make every call
         fail: a key, a name or an address that is wrong."""
 
+    async def done(self) -> None:
+        """Called once in a run after its last call: the place to close connections."""
+
     async def generate(self, request: Request) -> Completion:
         """Reply to `request.messages`."""
         raise NotImplementedError(f"{type(self).__name__} does not generate")
@@ -213,3 +207,27 @@ class Model:
 
     def close(self) -> None:
         """Release what the model holds (threads, memory). Called once, at the end of a run."""
+
+
+class BatchModel(Model):
+    """A model whose provider makes calls in batches, later and for less. Requests are known by their calls' keys."""
+
+    batches: bool = True
+    """Whether it does so at the address it is at."""
+
+    async def send_batch(self, tag: str, requests: Mapping[int, Request]) -> str:
+        """Send a batch; the provider's name for it. `tag` is ours, sent along where that can be."""
+        raise NotImplementedError
+
+    async def find_batch(self, tag: str, sent: datetime, keys: Collection[int]) -> str | None:
+        """The provider's name for a batch whose answer was lost; None where it is not there."""
+        raise NotImplementedError
+
+    async def collect_batch(self, name: str) -> Mapping[int, Any] | None:
+        """What came of each request, as the provider tells it; None while the batch is under way."""
+        raise NotImplementedError
+
+    def from_batch(self, told: Any, request: Request) -> Completion:
+        """The completion in what `collect_batch` brought for a request. Raises `CallFailed` as `generate`
+        does."""
+        raise NotImplementedError

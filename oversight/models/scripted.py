@@ -2,8 +2,9 @@
 
 `scripted/replies.yaml` is a mapping. Its keys are seats, acts or both (`judge`, `speak`, `A speak`,
 `judge ask`; the longest that fits wins; `default` fits all); a value is a reply, or a list of them
-given by round. A reply may name `{question}`, `{answer}`, `{round}` and `{seat}`. For a verdict by
-log-probs the reply is a letter (log-prob 0, the others -10) or a mapping from letter to log-prob.
+given by round, in which a list gives one for each vote in turn. A reply may name `{question}`, `{answer}`,
+`{round}` and `{seat}`. For a verdict by log-probs the reply is a letter (log-prob 0, the others -10) or a
+mapping from letter to log-prob; any other verdict is given as text, a mapping as JSON.
 
 `scripted/package.module:function` calls `function(request) -> str | Completion` instead.
 """
@@ -13,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,9 @@ class Scripted(Model):
     """Replies from a function of the request."""
 
     kind = "scripted"
+    images = True
     scores = True
+    letters = True
 
     def __init__(self, reply: Reply, identity: str) -> None:
         self._reply = reply
@@ -42,9 +46,11 @@ class Scripted(Model):
             reply = await reply
         if isinstance(reply, Completion):
             return reply
-        text = str(reply)
+        if request.letters:
+            return _scored(reply, request, request.letters)
+        text = json.dumps(reply) if isinstance(reply, Mapping) else str(reply)
         prompt = sum(len(m.content.split()) for m in request.messages)
-        return Completion(text, prompt_tokens=prompt, completion_tokens=len(text.split()), cost=0.0)
+        return Completion(text, prompt_tokens=prompt, completion_tokens=len(text.split()))
 
     async def score(self, request: Request) -> Completion:
         reply = self._reply(request)
@@ -52,15 +58,19 @@ class Scripted(Model):
             reply = await reply
         if isinstance(reply, Completion):
             return reply
-        scores = _scores(reply, request)
-        prompt = sum(len(m.content.split()) for m in request.messages)
-        return Completion(scores=scores, prompt_tokens=prompt, completion_tokens=len(scores), cost=0.0)
+        return _scored(reply, request, request.continuations)
 
 
-def _scores(reply: Any, request: Request) -> tuple[float, ...]:
+def _scored(reply: Any, request: Request, candidates: Sequence[str]) -> Completion:
+    scores = _scores(reply, request, candidates)
+    prompt = sum(len(m.content.split()) for m in request.messages)
+    return Completion(scores=scores, prompt_tokens=prompt, completion_tokens=len(scores))
+
+
+def _scores(reply: Any, request: Request, candidates: Sequence[str]) -> tuple[float, ...]:
     view = request.view
     answers = {a.text.strip(): a.letter for a in view.answers} if view else {}
-    letters = [answers.get(c.strip(), c.strip()) for c in request.continuations]
+    letters = [answers.get(c.strip(), c.strip()) for c in candidates]
     if isinstance(reply, Mapping):
         return tuple(float(reply.get(letter, -10.0)) for letter in letters)
     wanted = str(reply).strip()
@@ -108,6 +118,8 @@ def _from_table(replies: Mapping[Any, Any], request: Request, name: str) -> Any:
         raise Transport(f"{name} has no reply for {view.seat.name} {view.act}")
     if isinstance(reply, list):
         reply = reply[min(max(view.round, 1), len(reply)) - 1]
+    if isinstance(reply, list):
+        reply = reply[request.nth % len(reply)]
     return _filled(reply, view) if isinstance(reply, str) else reply
 
 

@@ -32,7 +32,8 @@ u_right - u_wrong (± position_bias when the right answer is shown first, or sec
 
 where c is credulity. `expected` gives these, and those for more answers, by quadrature.
 
-**What it reports.** p = softmax(slope·u), by default with slope = 2d. That is the posterior of the
+**What it reports.** Asked for a letter, the largest; in several votes each vote draws its own e, so that
+they are independent given the speeches. Asked for probabilities, in whichever way, p = softmax(slope·u), by default with slope = 2d. That is the posterior of the
 judge alone: utilities are N(d·[i right], 1/2), so the likelihood of "i is right" is proportional to
 exp(-(u_i - d)² + u_i²), that is to exp(2·d·u_i), and with every answer as likely beforehand
 the posterior is softmax(2·d·u). It is calibrated, then, only without bias, speeches and questions.
@@ -46,6 +47,7 @@ every verdict a tie, it is 1.
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import random
 import re
@@ -244,6 +246,7 @@ class Simulated(Model):
     """A player that knows the answers it was revealed, and plays by its dials."""
 
     kind = "simulated"
+    images = True
     stochastic = True
     scores = True
     elicitation = "letters"
@@ -276,7 +279,7 @@ class Simulated(Model):
     async def generate(self, request: Request) -> Completion:
         text = self._say(_view(request), random.Random(request.seed))
         prompt = sum(len(m.content.split()) for m in request.messages)
-        return Completion(text, prompt_tokens=prompt, completion_tokens=len(text.split()), cost=0.0)
+        return Completion(text, prompt_tokens=prompt, completion_tokens=len(text.split()))
 
     def _say(self, view: View, rng: random.Random) -> str:
         raise NotImplementedError
@@ -284,6 +287,9 @@ class Simulated(Model):
 
 class SimulatedJudge(Simulated):
     """See the module."""
+
+    letters = True
+    structured = True
 
     def __init__(self, dials: JudgeDials, identity: str) -> None:
         super().__init__(identity)
@@ -307,22 +313,48 @@ class SimulatedJudge(Simulated):
         u = self.utilities(view, rng)
         return f"Answer: {view.answers[u.index(max(u))].letter}"
 
+    async def generate(self, request: Request) -> Completion:
+        """What it says; for a verdict in JSON its letter or its probabilities, as the schema has it."""
+        if request.letters:
+            return self._scored(request, request.letters)
+        wanted = json.loads(request.schema)["properties"] if request.schema else {}
+        if not wanted:
+            return await super().generate(request)
+        view = _view(request)
+        stated: dict[str, str | float]
+        if "answer" in wanted:
+            u = self.utilities(view, random.Random(request.seed))
+            stated = {"answer": view.answers[u.index(max(u))].letter}
+        else:
+            logs = self._log_probabilities(view, request.seed)
+            stated = {a.letter: math.exp(log) for a, log in zip(view.answers, logs, strict=True)}
+        prompt = sum(len(m.content.split()) for m in request.messages)
+        return Completion(json.dumps(stated), prompt_tokens=prompt, completion_tokens=len(stated))
+
     async def score(self, request: Request) -> Completion:
         """Log-probabilities of the answers, by letter or by " text"."""
-        view = _view(request)
-        u = self.utilities(view, random.Random(request.seed))
+        return self._scored(request, request.continuations)
+
+    def _log_probabilities(self, view: View, seed: int) -> list[float]:
+        """Of the answers, in the order shown."""
+        u = self.utilities(view, random.Random(seed))
         slope = self.dials.steepness(len(u), view.passage is not None)
         top = max(u)
         rest = slope * top + math.log(sum(math.exp(slope * (x - top)) for x in u))
-        known = {a.letter: slope * x - rest for a, x in zip(view.answers, u, strict=True)}
-        known |= {f" {a.text}": slope * x - rest for a, x in zip(view.answers, u, strict=True)}
+        return [slope * x - rest for x in u]
+
+    def _scored(self, request: Request, candidates: Sequence[str]) -> Completion:
+        view = _view(request)
+        logs = self._log_probabilities(view, request.seed)
+        known = {a.letter: log for a, log in zip(view.answers, logs, strict=True)}
+        known |= {f" {a.text}": log for a, log in zip(view.answers, logs, strict=True)}
         try:
-            scores = tuple(known[c] for c in request.continuations)
+            scores = tuple(known[c] for c in candidates)
         except KeyError as error:
             name = error.args[0]
             raise UserError(f"simulated/judge scores the answers it is shown, not {name!r}") from None
         prompt = sum(len(m.content.split()) for m in request.messages)
-        return Completion(scores=scores, prompt_tokens=prompt, completion_tokens=len(scores), cost=0.0)
+        return Completion(scores=scores, prompt_tokens=prompt, completion_tokens=len(scores))
 
 
 class SimulatedDebater(Simulated):

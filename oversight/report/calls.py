@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oversight.report.images import Picture, read_pictures
 from oversight.report.safe import one_line, visible
 from oversight.report.transcript import Transcript
 
@@ -14,15 +15,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class SeatMessage:
+    """A message as it was sent."""
+
+    role: str
+    content: str
+    images: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
 class SeatCall:
-    """A call of one seat. `messages` are (role, content) in order; `scores` are log-probs in nats."""
+    """A call of one seat, with its messages in order; `scores` are log-probs in nats."""
 
     seat: str
     act: str
     round: int
     model: str
     kind: str
-    messages: tuple[tuple[str, str], ...]
+    messages: tuple[SeatMessage, ...]
     continuations: tuple[str, ...]
     text: str
     private: str
@@ -46,11 +56,15 @@ def read_calls(reader: Reader, t: Transcript) -> list[SeatCall]:
         [t.key],
     ).rows
     keys = sorted({key for row in rows for key in row[7]})
+    sent = reader.sql(
+        "SELECT message, role, content, coalesce(images, []) FROM messages "
+        "WHERE list_contains(?::UBIGINT[], message)",
+        [keys],
+    ).rows
+    pictures = read_pictures(reader, (image for row in sent for image in row[3]))
     contents = {
-        key: (role, content)
-        for key, role, content in reader.sql(
-            "SELECT message, role, content FROM messages WHERE list_contains(?::UBIGINT[], message)", [keys]
-        ).rows
+        key: SeatMessage(role, content, tuple(pictures[image] for image in images))
+        for key, role, content, images in sent
     }
     turns = {turn.index: turn for turn in t.turns}
     calls = []
@@ -88,9 +102,10 @@ def as_seen(calls: list[SeatCall]) -> Iterator[str]:
     for n, call in enumerate(calls, start=1):
         when = f"round {call.round}" if call.round else "before any round"
         yield f"═══ call {n} of {len(calls)}: {call.act}, {when}, {one_line(call.model)}, {call.kind}"
-        for role, content in call.messages:
-            yield f"─── {role}"
-            yield visible(content)
+        for message in call.messages:
+            yield f"─── {message.role}"
+            yield from (picture.said for picture in message.images)
+            yield visible(message.content)
         if call.kind == "score":
             yield "─── log-probs of what could follow"
             for continuation, score in zip(call.continuations, call.scores, strict=True):

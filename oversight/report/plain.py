@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from oversight.measure import money, readings
 from oversight.measure.accuracy import Accuracy, measure, statements
 from oversight.question import hex_id
 from oversight.report.naming import protocol_title
@@ -32,7 +33,25 @@ def as_rows(rows: list[Accuracy]) -> list[dict[str, Any]]:
     return flat
 
 
+def spending_rows(rows: list[money.Money]) -> list[dict[str, Any]]:
+    """One flat dictionary a model and seat, without the total."""
+    flat = [{**asdict(row), "per_decided": row.per_decided} for row in rows if not row.total]
+    return [{name: value for name, value in row.items() if name != "total"} for row in flat]
+
+
 def as_json(reader: Reader, run: int | None = None) -> str:
     """The whole report, with the SQL of its tables, as JSON. Raises `StoreError`."""
     rows = as_rows(measure(reader, run))
-    return json.dumps({"database": str(reader.path), "accuracy": rows, "sql": statements(run)}, indent=2)
+    others = [
+        {**values, "arm": hex_id(values["arm"]), **values.pop("interval")}
+        for values in map(asdict, readings.measure_readings(reader, run))
+    ]
+    sql = {**statements(run), **readings.statements(run), **money.statements(run)}
+    whole = {
+        "database": str(reader.path),
+        "accuracy": rows,
+        "readings": others,
+        "spending": spending_rows(money.measure_money(reader, run)),
+        "sql": sql,
+    }
+    return json.dumps(whole, indent=2)

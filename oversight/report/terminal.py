@@ -14,6 +14,8 @@ from rich.text import Text
 
 from oversight.errors import StoreError
 from oversight.measure.accuracy import Accuracy, Interval, Spending, measure, statements
+from oversight.measure.money import Money, measure_money
+from oversight.measure.readings import Reading, measure_readings
 from oversight.report.naming import titles
 from oversight.report.safe import cell
 
@@ -42,7 +44,13 @@ def report(reader: Reader, run: int | None = None) -> RenderableType:
             heading.append_text(cell(next(iter(speakers)), "bold"))
         table = _accuracy_table(list(section), names, with_speaker=len(speakers) > 1)
         parts.append(Padding(Group(heading, table), (1, 0, 0, 0), expand=False))
-    parts += [_notes(rows), _ledger(rows, names), _spending(rows, names)]
+    parts += [_notes(rows), _ledger(rows, names)]
+    if readings := measure_readings(reader, run):
+        parts.append(_otherwise(readings, rows, names))
+    parts.append(_spending(rows, names))
+    money = measure_money(reader, run)
+    if any(row.matters for row in money):
+        parts.append(_money(money))
     return Group(*parts)
 
 
@@ -140,6 +148,27 @@ def _ledger(rows: Sequence[Accuracy], names: dict[tuple[str, int], str]) -> Padd
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
+def _otherwise(
+    readings: Sequence[Reading], rows: Sequence[Accuracy], names: dict[tuple[str, int], str]
+) -> Padding:
+    """The same judges read in other ways; the first way of each is the one that counts above."""
+    shown = [s for s in STATUSES if s == "decided" or any(getattr(one, s) for one in readings)]
+    table = _table("read in other ways", "accuracy", "95 % interval", *shown, "episodes")
+    for label, row in _labelled(rows, names):
+        of_row = [one for one in readings if (one.task, one.arm) == (row.task, row.arm)]
+        for n, one in enumerate(of_row):
+            if n == 0:
+                table.add_row(label)
+            table.add_row(
+                cell(f"  {one.elicitation}"),
+                percent(one.accuracy),
+                interval_text(one.interval),
+                *(f"{getattr(one, s):,}" for s in shown),
+                f"{one.episodes:,}",
+            )
+    return Padding(table, (1, 0, 0, 0), expand=False)
+
+
 def _spending(rows: Sequence[Accuracy], names: dict[tuple[str, int], str]) -> Padding:
     priced = any(row.spending.cost for row in rows)
     table = _table("calls", "made", "from store", "tokens in", "tokens out", *(["cost $"] if priced else []))
@@ -164,6 +193,37 @@ def _spending(rows: Sequence[Accuracy], names: dict[tuple[str, int], str]) -> Pa
     if not priced and any(row.spending.cost is None for row in rows):
         parts.append(Text("Cost: unknown (the models did not say).", "dim"))
     return Padding(Group(*parts), (1, 0, 0, 0), expand=False)
+
+
+def _money(rows: Sequence[Money]) -> Padding:
+    """What each model cost in each seat. What is unknown is said so, and never taken for nothing."""
+    table = _table("spent", "paid", "found", "cost $", "$/decided", "saved $", "tokens saved")
+    for row in rows:
+        if row.total and len(rows) == 2:
+            continue
+        if row.total:
+            table.add_section()
+        seat = row.seat or "used by nothing yet"
+        table.add_row(
+            "sum" if row.total else cell(f"{row.model} · {seat}"),
+            f"{row.made:,}",
+            f"{row.found:,}",
+            dollars(row.cost),
+            "none" if not row.decided else dollars(row.per_decided),
+            dollars(row.saved),
+            f"{row.saved_tokens:,}",
+        )
+    lines = "Found calls were in the store or shared; saved is what they had cost."
+    if unknown := rows[-1].unknown:
+        lines += f" The cost of {unknown:,} paid calls is unknown: a price_in and price_out would have told."
+    return Padding(Group(table, Text(lines, "dim")), (1, 0, 0, 0), expand=False)
+
+
+def dollars(amount: float | None) -> str:
+    """US dollars to a hundredth of a cent, or, below, to two digits; None is unknown."""
+    if amount is None:
+        return "unknown"
+    return f"{amount:,.4f}" if amount >= 0.01 or not amount else f"{amount:.2g}"
 
 
 def _labelled(rows: Sequence[Accuracy], names: dict[tuple[str, int], str]) -> list[tuple[Text, Accuracy]]:

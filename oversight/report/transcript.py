@@ -15,6 +15,7 @@ from oversight.errors import UserError
 from oversight.moves import Quote
 from oversight.protocol import letter
 from oversight.quotes import CLOSE, OPEN, defuse
+from oversight.report.images import Picture, read_pictures
 from oversight.report.naming import protocol_title
 from oversight.report.safe import cell, one_line, visible
 
@@ -47,11 +48,13 @@ class SaidTurn:
 
 @dataclass(frozen=True)
 class SaidVerdict:
-    """A verdict; choice and probabilities are over the question's answers, not the order shown."""
+    """A verdict; choice and probabilities are over the question's answers, not the order shown. `closing`: read
+    at the episode's end."""
 
     turn: int
     elicitation: str
     final: bool
+    closing: bool
     status: str
     reason: str | None
     detail: str | None
@@ -77,6 +80,7 @@ class Transcript:
     order: tuple[int, ...]
     argues: dict[str, int]
     passage: str | None
+    images: tuple[Picture, ...]
     label: int
     sample: int
     turns: tuple[SaidTurn, ...]
@@ -124,7 +128,7 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
     key = int(episode, 16)
     head = reader.sql(
         'SELECT a.protocol, a.params, a.judge, a.speaker, e.task, q."group", q.text, q.answers, '
-        "e.answer_order, e.assignment, p.text, l.label, e.sample FROM episodes e "
+        "e.answer_order, e.assignment, p.text, coalesce(q.images, []), l.label, e.sample FROM episodes e "
         "JOIN arms a USING (arm) JOIN questions q USING (question) JOIN labels l USING (question) "
         "LEFT JOIN passages p ON p.passage = q.passage WHERE e.episode = ?",
         [key],
@@ -141,9 +145,11 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
         order,
         assignment,
         passage,
+        images,
         label,
         sample,
     ) = head
+    pictures = read_pictures(reader, images)
     quotes: dict[int, list[Quote]] = {}
     for turn, *rest in reader.sql(
         'SELECT turn, "start", "end", verified, passage_start, passage_end, cut FROM quotes '
@@ -157,8 +163,8 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
         [key],
     ).rows
     verdicts = reader.sql(
-        "SELECT turn, elicitation, final, status, reason, detail, choice, probabilities, raw FROM verdicts "
-        "WHERE episode = ? ORDER BY final, turn",
+        "SELECT turn, elicitation, final, closing, status, reason, detail, choice, probabilities, raw FROM verdicts "
+        "WHERE episode = ? ORDER BY final, turn, elicitation",
         [key],
     ).rows
     return Transcript(
@@ -175,6 +181,7 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
         order=tuple(order),
         argues={s: int(a) for s, _, a in (part.partition("=") for part in assignment.split(",") if part)},
         passage=passage,
+        images=tuple(pictures[key] for key in images),
         label=label,
         sample=sample,
         turns=tuple(SaidTurn(*(*row, tuple(quotes.get(row[0], ())))) for row in turns),
@@ -189,6 +196,8 @@ def told(t: Transcript, private: bool = False) -> Iterator[RenderableType]:
     yield cell(f"{protocol_title(t.protocol, t.params)} · {t.task} · judge {t.judge}{speaker}", "dim")
     yield ""
     yield Text.assemble(("Question  ", "bold"), cell(t.question))
+    for picture in t.images:
+        yield cell(f"          {picture.said}", "dim")
     argued_by = {answer: seat for seat, answer in t.argues.items()}
     for i, answer in enumerate(t.order):
         seat = argued_by.get(answer)
@@ -196,12 +205,12 @@ def told(t: Transcript, private: bool = False) -> Iterator[RenderableType]:
         yield Text.assemble(f"  ({letter(i)}) ", cell(t.answers[answer]), (who, "dim"))
     now = None
     for turn in t.turns:
-        yield from _verdicts(t, [v for v in t.verdicts if not v.final and v.turn == turn.index])
+        yield from _verdicts(t, [v for v in t.verdicts if not v.closing and v.turn == turn.index])
         if turn.round != now:
             now = turn.round
             yield Text(f"\nRound {now}", "bold underline")
         yield from _turn(turn, private)
-    yield from _verdicts(t, [v for v in t.verdicts if not v.final and v.turn >= len(t.turns)])
+    yield from _verdicts(t, [v for v in t.verdicts if not v.closing and v.turn >= len(t.turns)])
     yield from _ending(t)
 
 
@@ -263,6 +272,9 @@ def _ending(t: Transcript) -> Iterator[RenderableType]:
         yield Text.assemble(("Verdict   ", "bold"), _belief(t, final))
         if final.status in ("unparsable", "refused") and final.raw:
             yield _indented(Text(visible(final.raw)), "dim")
+    for other in t.verdicts:
+        if other.closing and not other.final:
+            yield Text.assemble(("Also read ", "bold"), _belief(t, other))
     line = Text.assemble(("Truth     ", "bold"), f"({letter(truth)}) ", cell(t.answers[t.label]))
     if final is not None and final.status == "decided":
         right = final.choice == t.label
@@ -284,7 +296,10 @@ def _belief(t: Transcript, verdict: SaidVerdict) -> Text:
             f"{letter(i)} {100 * verdict.probabilities[a]:.1f} %" for i, a in enumerate(t.order)
         )
         text.append(f"   {shares}")
-    return text.append(f"   ({verdict.elicitation})", "dim")
+    how = verdict.elicitation
+    if verdict.detail and not verdict.reason:
+        how += f": {one_line(verdict.detail)}"
+    return text.append(f"   ({how})", "dim")
 
 
 def print_transcript(t: Transcript, private: bool = False) -> None:

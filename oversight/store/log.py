@@ -1,7 +1,7 @@
 """The record of a run: what the engine writes down, and what it finds there when it goes on.
 
-Rows are in the column order of schema.sql. What is content-addressed (messages, passages, questions,
-models, templates, arms) is written once for the whole file.
+Rows are in the column order of schema.sql. What is content-addressed (messages, images, passages,
+questions, models, templates, arms) is written once for the whole file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from oversight.errors import CallFailed, StoreError
 from oversight.models.interface import Completion, Model, Request
 from oversight.moves import Quote, Turn, Verdict
 from oversight.prompts import Template
-from oversight.question import Label, content_key
+from oversight.question import Image, Label, content_key
 from oversight.store.database import CATALOG
 from oversight.store.writer import Writer
 from oversight.text import count_words
@@ -50,6 +50,11 @@ class Log:
         rows = self._reading.execute("SELECT episode, status FROM verdicts WHERE final").fetchall()
         self.finished: dict[int, str] = dict(rows)
         """Final verdicts there were when the run began: episode key → status."""
+        failed = "SELECT DISTINCT episode FROM verdicts WHERE NOT final AND status = 'failed'"
+        found = {key for (key,) in self._reading.execute(failed).fetchall()}
+        self.unread = {key for key in found if self.finished.get(key) != "failed"}
+        """Episodes that have a verdict, but of which a further reading failed."""
+        self._used: dict[int, set[tuple[int, str, int]]] = {}
         self.standing: Counter[str] = Counter()
         """Final verdicts of the plan that an earlier run had reached, by status."""
         self._episodes = self._keys("episodes")
@@ -79,7 +84,8 @@ class Log:
 
     def _open_turns(self) -> dict[int, dict[int, Turn]]:
         """Turns of episodes that have no verdict yet, or a failed one: what a resumed run goes on from."""
-        unfinished = "episode NOT IN (SELECT episode FROM verdicts WHERE final AND status <> 'failed')"  # nosec: no input
+        done = "SELECT episode FROM verdicts GROUP BY episode HAVING NOT bool_or(status = 'failed')"
+        unfinished = f"episode NOT IN ({done})"  # nosec: no input
         quotes: dict[tuple[int, int], list[Quote]] = {}
         for episode, turn, *rest in self._reading.execute(
             'SELECT episode, turn, "start", "end", verified, passage_start, passage_end, cut FROM quotes '
@@ -150,7 +156,8 @@ class Log:
         attempts: int,
     ) -> None:
         for message_key, message in zip(messages, request.messages, strict=True):
-            self._once("messages", message_key, (message_key, message.role, message.content))
+            images = self._images(message.images)
+            self._once("messages", message_key, (message_key, message.role, message.content, images))
         s, c = request.sampling, completion
         self.writer.add(
             "calls",
@@ -166,6 +173,30 @@ class Log:
         self._calls.add(key)
         self._unused.add(key)
 
+    def add_batch(
+        self, tag: str, model: Model, sent: datetime, provider_id: str | None, calls: list[int]
+    ) -> None:
+        """Write down that a batch is about to be sent, or what the provider calls it."""
+        self.writer.add("batches", (tag, self.run, self._model(model), sent, provider_id, calls))
+
+    def batches_of(self, model: Model) -> list[tuple[str, datetime, str | None, list[int]]]:
+        """Batches of a model with calls that never came: tag, time, the provider's name and those calls."""
+        rows = self._reading.execute(
+            "SELECT batch, min(sent), max(provider_id), flatten(list(calls)) FROM batches WHERE model = $1 "
+            "GROUP BY batch ORDER BY min(sent)",
+            [content_key("model", model.identity)],
+        ).fetchall()
+        failed = dict(
+            self._reading.execute("SELECT call, max(happened) FROM failures GROUP BY call").fetchall()
+        )
+        left = []
+        for tag, sent, name, keys in rows:
+            # A call that came to nothing there is made anew.
+            open_ = [k for k in keys if k not in self._calls and not (k in failed and failed[k] >= sent)]
+            if open_:
+                left.append((tag, sent, name, open_))
+        return left
+
     def add_failure(self, key: int, model: Model, at: datetime, error: CallFailed) -> None:
         self.writer.add("failures", (key, self.run, self._model(model), at, error.reason, str(error)))
 
@@ -175,6 +206,12 @@ class Log:
             key = self._models[id(model)] = content_key("model", model.identity)
             self._once("models", key, (key, model.name, model.identity, model.kind))
         return key
+
+    def _images(self, images: Sequence[Image]) -> list[int] | None:
+        """Their keys; each is written once."""
+        for image in images:
+            self._once("images", image.key, (image.key, image.media_type, image.data))
+        return [image.key for image in images] or None
 
     def _once(self, table: str, key: int, row: Sequence[Any]) -> None:
         known = self._known[table]
@@ -212,6 +249,8 @@ class Log:
                     q.stem,
                     meta,
                     publish,
+                    self._images(q.images),
+                    q.images_hidden,
                 ),
             )
             self.writer.add("labels", (q.key, label.index))
@@ -279,7 +318,10 @@ class Log:
         self.add_uses(episode, index, turn.seat, uses)
 
     def forget_failure(self, episode: Episode, turns: int) -> None:
-        """Before a failed episode is tried again: the uses of the act that failed, after `turns` turns, go."""
+        """Before a failed episode is tried again: the uses of the act that failed, after `turns` turns, go.
+        Those of verdicts on the way stay, and are not written twice."""
+        kept = "SELECT turn, seat, call FROM uses WHERE episode = ? AND turn < ?"
+        self._used[episode.key] = set(self._reading.execute(kept, [episode.key, turns]).fetchall())
         tail = "episode = ? AND turn >= ?"
         paid = self._reading.execute(f"SELECT call FROM uses WHERE paid AND {tail}", [episode.key, turns])
         self._unused.update(call for (call,) in paid.fetchall())
@@ -287,36 +329,41 @@ class Log:
 
     def add_uses(self, episode: Episode, index: int, seat: str, uses: Sequence[int]) -> None:
         """The calls that a seat's turn or verdict at `index` came from; the first use of each is the paid one."""
+        kept = self._used.get(episode.key, ())
         for n, call in enumerate(uses):
+            if (index, seat, call) in kept:
+                continue
             paid = call in self._unused
             self._unused.discard(call)
             self.writer.add("uses", (episode.key, index, seat, n, call, self.run, paid))
 
-    def add_verdicts(self, episode: Episode, verdicts: Sequence[tuple[int, Verdict]]) -> None:
-        """An episode's verdicts, each with the number of turns before it; the last one is final.
+    def add_verdicts(self, episode: Episode, verdicts: Sequence[tuple[int, Sequence[Verdict]]]) -> None:
+        """An episode's verdicts: at each place, given as the number of turns before it, one for each way in
+        which the judge is read. The last place closes the episode, and its first verdict is the final one.
 
-        Their answers are put back into the question's own order. A failed verdict of an earlier run
-        gives way.
+        Their answers are put back into the question's own order. Those of an earlier run that failed give way.
         """
         if episode.key in self.finished:
             self.writer.before("DELETE FROM verdicts WHERE episode = ?", [episode.key])
         order = episode.assignment.order
         judge = episode.arm.judge
         prompt = int(judge.template.hash, 16)
-        for n, (index, v) in enumerate(verdicts, start=1):
-            probabilities = None
-            if v.probabilities is not None:
-                probabilities = [0.0] * len(order)
-                for shown, p in enumerate(v.probabilities):
-                    probabilities[order[shown]] = p
-            choice = order[v.choice] if v.choice is not None else None
-            self.writer.add(
-                "verdicts",
-                (
-                    episode.key, index, judge.model.name, prompt, v.elicitation, n == len(verdicts),
-                    v.status, v.reason, v.detail, choice, probabilities, v.raw,
-                ),
-            )  # fmt: skip
+        for n, (index, readings) in enumerate(verdicts, start=1):
+            closing = n == len(verdicts)
+            for way, v in enumerate(readings):
+                probabilities = None
+                if v.probabilities is not None:
+                    probabilities = [0.0] * len(order)
+                    for shown, p in enumerate(v.probabilities):
+                        probabilities[order[shown]] = p
+                choice = order[v.choice] if v.choice is not None else None
+                self.writer.add(
+                    "verdicts",
+                    (
+                        episode.key, index, judge.model.name, prompt, v.elicitation, closing and way == 0, closing,
+                        v.status, v.reason, v.detail, choice, probabilities, v.raw, v.first_raw,
+                    ),
+                )  # fmt: skip
 
     def durable(self) -> asyncio.Future[None]:
         """Done when all that was added is committed."""
@@ -329,6 +376,7 @@ class Log:
 
 _ONCE = {
     "messages": "message",
+    "images": "image",
     "passages": "passage",
     "questions": "question",
     "models": "model",

@@ -14,9 +14,12 @@ CREATE TABLE runs (
 CREATE TABLE plans (run UBIGINT, episode UBIGINT);
 
 CREATE TABLE passages (passage UBIGINT, text VARCHAR);
+CREATE TABLE images (image UBIGINT, media_type VARCHAR, data BLOB);
 CREATE TABLE questions (
     question UBIGINT, source_id VARCHAR, text VARCHAR, answers VARCHAR[],
-    passage UBIGINT, "group" VARCHAR, stem VARCHAR, meta JSON, publish BOOLEAN
+    passage UBIGINT, "group" VARCHAR, stem VARCHAR, meta JSON, publish BOOLEAN,
+    images UBIGINT[],          -- in order; NULL where there are none
+    images_hidden BOOLEAN      -- seen only by seats that read the passage
 );
 -- The index of the right answer in questions.answers. Nothing that plays reads this table.
 CREATE TABLE labels (question UBIGINT, label UTINYINT);
@@ -48,16 +51,20 @@ CREATE TABLE quotes (
     passage_start INTEGER, passage_end INTEGER, cut BOOLEAN
 );
 -- choice and probabilities are over questions.answers (not the order shown).
--- turn: how many turns had been played. The last verdict of an episode is its final one.
+-- turn: how many turns had been played. closing: read at the episode's last place, once in each way that
+-- was asked for; the first of these is final, the episode's verdict.
 CREATE TABLE verdicts (
     episode UBIGINT, turn INTEGER, judge VARCHAR, prompt UBIGINT, elicitation VARCHAR, final BOOLEAN,
+    closing BOOLEAN,
     status VARCHAR,            -- decided, tie, unparsable, refused, failed
     reason VARCHAR,            -- of a failure: transport, filter, truncated, empty, context, rejected
-    detail VARCHAR, choice UTINYINT, probabilities DOUBLE[], raw VARCHAR
+    detail VARCHAR, choice UTINYINT, probabilities DOUBLE[],
+    raw VARCHAR,               -- the judge's reply; for votes a JSON list of them
+    first_raw VARCHAR          -- the reply before it, where it could not be read and was asked for again
 );
 
 -- What was said to models and what came back. A message is stored once.
-CREATE TABLE messages (message UBIGINT, role VARCHAR, content VARCHAR);
+CREATE TABLE messages (message UBIGINT, role VARCHAR, content VARCHAR, images UBIGINT[]);
 CREATE TABLE calls (
     call UBIGINT, run UBIGINT,  -- the run that paid for it
     model UBIGINT, kind VARCHAR, messages UBIGINT[], continuations VARCHAR[],
@@ -74,6 +81,8 @@ CREATE TABLE calls (
     notes VARCHAR,             -- what the backend could not do as asked
     attempts INTEGER
 );
+-- Provider batches: a row when one is about to be sent, with its calls, and one when the provider has named it.
+CREATE TABLE batches (batch VARCHAR, run UBIGINT, model UBIGINT, sent TIMESTAMP, provider_id VARCHAR, calls UBIGINT[]);
 -- Calls that brought nothing back. Never reused.
 CREATE TABLE failures (call UBIGINT, run UBIGINT, model UBIGINT, happened TIMESTAMP, reason VARCHAR, detail VARCHAR);
 -- Which turn used which call (for a verdict, turn is the number of turns before it); paid marks the

@@ -19,6 +19,16 @@ FROM verdicts v JOIN episodes e USING (episode) JOIN arms a USING (arm)
      JOIN questions q ON q.question = e.question JOIN labels l ON l.question = e.question
 WHERE v.final;
 
+-- One row a verdict at the end of an episode: the final one, and the same judge's read in other ways.
+CREATE OR REPLACE VIEW readings AS
+SELECT lower(lpad(to_hex(e.episode), 16, '0')) AS id, a.protocol, a.params, e.task, lower(lpad(to_hex(q.question), 16, '0')) AS question,
+       q."group", a.judge, a.speaker, e.argued = l.label AS argued_right, v.elicitation, v.final, v.status, v.reason,
+       v.detail, v.choice, v.choice = l.label AS correct, v.probabilities,
+       v.probabilities[l.label + 1] AS p_right, e.sample, e.episode, a.arm
+FROM verdicts v JOIN episodes e USING (episode) JOIN arms a USING (arm)
+     JOIN questions q ON q.question = e.question JOIN labels l ON l.question = e.question
+WHERE v.closing;
+
 -- One row a turn, in order.
 CREATE OR REPLACE VIEW transcripts AS
 SELECT lower(lpad(to_hex(t.episode), 16, '0')) AS id, a.protocol, e.task, t.turn, t.kind, t.seat, t.role, t.round, t."text", t.private,

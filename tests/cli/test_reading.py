@@ -55,9 +55,10 @@ def sorted_like(order: list[dict], found: list[dict]) -> list[float]:
 def test_every_statement_of_sql_can_be_asked(played):
     _, out, _ = played("report", "--sql")
     statements = [s for s in out.split(";\n") if s.strip()]
-    assert len(statements) == 4
+    assert len(statements) >= 6
     for statement in statements:
-        assert rows(played, statement.strip().rstrip(";"))
+        found = rows(played, statement.strip().rstrip(";"))
+        assert found or "/* reading" in statement  # nobody was read in several ways here
     assert played("report", "--sql", "--run", "last")[0] == 0
 
 

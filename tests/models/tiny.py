@@ -116,3 +116,34 @@ def save(kind: str, folder: Path, template: str | None = TEMPLATE) -> Path:
     model.save_pretrained(folder)
     tokenizer(template).save_pretrained(folder)
     return folder
+
+
+def save_adapter(base: Path, folder: Path, seed: int, **lora: Any) -> Path:
+    """An adapter folder for a model folder, with random weights that change what the model says."""
+    import warnings
+
+    import peft
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    config = peft.LoraConfig(r=4, lora_alpha=8, init_lora_weights=False, task_type="CAUSAL_LM", **lora)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft's own, about training
+        peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder)
+    return folder
+
+
+def save_merged(base: Path, adapter: Path, folder: Path) -> Path:
+    """A model folder with an adapter's weights added into the base's, by peft."""
+    import warnings
+
+    import peft
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
+        model.merge_and_unload().save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return folder

@@ -2,5 +2,5 @@
 
 A request goes through chat (templates, hostile text), batching (event loop to worker), prefixes (what
 was computed before), then scoring or decode with attention over shared prefixes; `smollm2` fetches the
-embedded default. torch and transformers are imported when a model is opened, not before.
+embedded default, `adapters` puts LoRA adapters on, `memory` is what models on one device share. torch and transformers are imported when a model is opened, not before.
 """

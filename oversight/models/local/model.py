@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from oversight.errors import ContextOverflow, OversightError, UserError
 from oversight.models.interface import Completion, Model, Request
+from oversight.models.local.adapters import find_adapter, hash_adapter, put_on, split_source
 from oversight.models.local.batching import Batcher, Job
 from oversight.models.local.chat import Chat
 
@@ -33,15 +34,19 @@ def cache_dir() -> Path:
 
 
 class LocalModel(Model):
-    """A causal language model from a folder or a hub id, as `torch/<source>`.
+    """A causal language model from a folder or a hub id, as `torch/<source>`, or with a LoRA adapter (a folder
+    or hub id in PEFT's format) as `torch/<base>+<adapter>`; the base may be `smollm2`. An adapted model speaks
+    by its base's tokenizer and chat template.
 
+    Models of one base, precision and device hold the base's weights once; each has keys and values of its own.
     `dtype` is fp32, bf16 or fp16 (default: fp32 on a CPU, bf16 on CUDA, fp16 on MPS); only fp32 gives
     the same texts whatever the batch. `device` is cuda, mps or cpu (default: the first there is).
     `max_batch` is how many replies are written at once. `shares` says whether batches share prefixes; it
     is False for models whose attention does not allow it, which run one sequence at a time. `weights` identifies the weights where the
     source's content should not be hashed.
 
-    Raises `UserError` where torch is missing, the source cannot be loaded or it has no chat template.
+    Raises `UserError` where torch is missing, the source cannot be loaded or it has no chat template, and for
+    an adapter that is missing, no plain LoRA, or made for another base.
     """
 
     kind = "local"
@@ -62,6 +67,9 @@ class LocalModel(Model):
         try:
             import torch
             import transformers
+
+            from oversight.models.local.memory import held_once, with_own_modules
+            from oversight.models.local.runner import Runner
         except ImportError as error:
             raise UserError(f"model {self.name!r} needs torch: pip install 'oversight[local]'") from error
         if dtype is not None and dtype not in DTYPES:
@@ -70,26 +78,31 @@ class LocalModel(Model):
             raise UserError(f"model {self.name!r}: max_batch is {max_batch}; it must be at least 1")
         device = _device(self.name, device)
         dtype = dtype or {"cpu": "fp32", "mps": "fp16"}.get(device.split(":")[0], "bf16")
-        folder = _folder(self.name, str(source))
+        base, adapter = split_source(str(source))
+        if base == "smollm2":
+            from oversight.models.local import smollm2
+
+            base, weights = str(smollm2.find()), smollm2.WEIGHTS
+        folder = _folder(self.name, base)
         with _loading(self.name, str(source)):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder or str(source))
-            model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                folder or str(source), dtype=getattr(torch, DTYPES[dtype])
-            )
-        model.eval()
-        try:
-            model.to(device)
-        except torch.OutOfMemoryError as error:
-            raise UserError(f"model {self.name!r} does not fit into the memory of {device}") from error
+            lora = find_adapter(self.name, adapter) if adapter is not None else None
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder or base)
+            if folder and not weights:
+                weights = f"sha256:{hash_folder(folder)}"
+            try:
+                self._base = held_once(
+                    (weights or base, dtype, device), lambda: _load(folder or base, dtype, device)
+                )
+                model = with_own_modules(self._base)
+                if lora is not None:
+                    model = put_on(model, lora, self.name)
+            except torch.OutOfMemoryError as error:
+                raise UserError(f"model {self.name!r} does not fit into the memory of {device}") from error
         text_config = model.config.get_text_config()
         self.context = getattr(text_config, "max_position_embeddings", None)
-        if not weights:
-            commit = getattr(model.config, "_commit_hash", None)
-            weights = f"sha256:{hash_folder(folder)}" if folder else f"{source}@{commit or 'unknown'}"
-        self.identity = f"{weights}/{dtype}"
+        weights = weights or f"{base}@{getattr(self._base.config, '_commit_hash', None) or 'unknown'}"
+        self.identity = f"{weights}{f'+lora:{hash_adapter(lora)}' if lora else ''}/{dtype}"
         self._chat = Chat(self.name, tokenizer, _eos_ids(model))
-
-        from oversight.models.local.runner import Runner
 
         self._runner = Runner(model, self._chat, max_batch)
         self.shares, self.max_batch = self._runner.shares, self._runner.max_batch
@@ -116,8 +129,9 @@ class LocalModel(Model):
         return self._runner.activity
 
     def close(self) -> None:
-        """Stop the worker thread. Calls still waiting fail with `Transport`."""
+        """Stop the worker thread and forget keys and values. Calls still waiting fail with `Transport`."""
         self._batcher.close()
+        self._runner.close()
 
 
 class _Desk:
@@ -183,6 +197,16 @@ def _failing(job: Job) -> Iterator[None]:
         yield
     except Exception as error:  # handed to the caller
         job.error = error
+
+
+def _load(source: str | Path, dtype: str, device: str) -> Any:
+    import torch
+    import transformers
+
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+        source, dtype=getattr(torch, DTYPES[dtype])
+    )
+    return model.eval().to(device)
 
 
 @contextlib.contextmanager

@@ -81,6 +81,16 @@ class Prefixes:
         """Tokens added and not yet computed."""
         return self._due
 
+    @property
+    def held(self) -> int:
+        """Tokens whose keys and values are kept."""
+        return sum(len(node.tokens) for node in _walk(self._root) if node.kv is not None)
+
+    def forget(self) -> None:
+        """Keep nothing."""
+        self._root = Node((), None)
+        self._due = 0
+
     def add(
         self, prompt: Sequence[int], after: Sequence[int] = (), marks: Sequence[int] = ()
     ) -> tuple[int, Node]:

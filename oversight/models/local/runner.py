@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +12,7 @@ from oversight.models.local import plain
 from oversight.models.local.attention import IMPLEMENTATION
 from oversight.models.local.chat import Chat
 from oversight.models.local.decode import Rows
+from oversight.models.local.memory import device_of
 from oversight.models.local.prefixes import Prefixes
 from oversight.models.local.scoring import Query, Scorer
 from oversight.models.local.writing import Reply, Writer
@@ -26,6 +24,9 @@ BATCH = {"cpu": 64, "mps": 32, "cuda": 256}
 """Replies written at once, unless told otherwise."""
 
 
+LEAST = 1024
+"""Tokens of keys and values a model gets, for prefixes and again for replies, however little memory there is."""
+
 CHUNK = 16
 """Passes of new tokens that are computed in one go, before replies under way go on and results are handed over."""
 
@@ -33,9 +34,9 @@ CHUNK = 16
 class Runner:
     """Scores and writes with `model`. `shares` says whether prefixes are shared (see plain.py if not).
 
-    Half of the memory that is free once the weights are loaded is for keys and values: half of that keeps
-    prefixes from batch to batch, the rest is for replies being written. `stop` is called before each pass
-    and may raise to give up.
+    It takes turns with the other models on its device, and has its part of the device's memory for keys and
+    values (see `Device`): half of that keeps prefixes from batch to batch, the rest is for replies being
+    written. `stop` is called before each pass and may raise to give up.
     """
 
     def __init__(self, model: Any, chat: Chat, max_batch: int | None) -> None:
@@ -43,28 +44,49 @@ class Runner:
         kind = model.device.type
         self.max_batch = max_batch or BATCH[kind]
         self.stop: Callable[[], None] = lambda: None
-        self.shares = fits(model)
+        self._device = device_of(model)
+        with self._device.turn():
+            self.shares = fits(model)
         self._plain: deque[Query | Reply] = deque()
         self._scored = False
         if not self.shares:
             return
         layers = model.config.get_text_config().num_hidden_layers
-        tokens = _memory(model) // _token_bytes(model)
-        capacity = max(1024, tokens // 2)
-        chunk = min(capacity, CHUNK * STEP[kind])
-        self._prefixes = Prefixes(model, layers, capacity=capacity, step=STEP[kind])
+        self._prefixes = Prefixes(model, layers, capacity=LEAST, step=STEP[kind])
         self._prefixes.stop = lambda: self.stop()
-        self._scorer = Scorer(self._prefixes, chunk)
+        self._scorer = Scorer(self._prefixes, LEAST)
         self._writer = Writer(
             model,
             layers,
             chat,
             self._prefixes,
             max_batch=self.max_batch,
-            tokens=capacity,
-            chunk=chunk,
+            tokens=LEAST,
+            chunk=LEAST,
             share=not _windowed(model),
         )
+        self._device.join(self)
+
+    @property
+    def held(self) -> int:
+        """See `Member.held`."""
+        return self._prefixes.held * _token_bytes(self._model)
+
+    def resize(self, size: int) -> None:
+        """See `Member.resize`."""
+        capacity = max(LEAST, size // _token_bytes(self._model) // 2)
+        chunk = min(capacity, CHUNK * STEP[self._model.device.type])
+        self._prefixes.capacity = capacity
+        self._prefixes.settle()
+        self._scorer.chunk = chunk
+        self._writer.resize(capacity, chunk)
+
+    def close(self) -> None:
+        """Give the memory for keys and values to the other models on the device."""
+        if self.shares:
+            self._device.leave(self)
+            self.reset()
+            self._prefixes.forget()
 
     def add(self, item: Query | Reply) -> None:
         """Have a query scored or a reply written; `advance` does it."""
@@ -77,7 +99,11 @@ class Runner:
 
     def advance(self) -> None:
         """Score some queries, or bring replies forward, in turn where there are both."""
-        self.stop()
+        with self._device.turn(lambda: self.stop()):
+            self.stop()
+            self._advance()
+
+    def _advance(self) -> None:
         if not self.shares:
             if self._plain:
                 self._advance_plain(self._plain.popleft())
@@ -126,18 +152,6 @@ def _token_bytes(model: Any) -> int:
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return int(2 * config.num_hidden_layers * heads * dim * model.dtype.itemsize)
-
-
-def _memory(model: Any) -> int:
-    """Bytes for keys and values."""
-    if model.device.type == "cuda":
-        return int(torch.cuda.mem_get_info(model.device)[0]) // 2
-    try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    except OSError:  # not Linux
-        found = None
-    free = int(found[1]) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    return free // 2
 
 
 @torch.inference_mode()

@@ -37,7 +37,6 @@ class Query:
     def finish(self) -> None:
         """Hand over the completion."""
         completion = Completion(
-            cost=0.0,
             prompt_tokens=len(self.prompt),
             completion_tokens=sum(map(len, self.continuations)),
             cached_tokens=self.cached,
@@ -50,7 +49,7 @@ class Scorer:
     """Scores queries over the tree `prefixes`, about `chunk` new tokens of prompts at a time."""
 
     def __init__(self, prefixes: Prefixes, chunk: int) -> None:
-        self._prefixes, self._chunk = prefixes, chunk
+        self._prefixes, self.chunk = prefixes, chunk
         self.reset()
 
     def reset(self) -> None:
@@ -77,7 +76,7 @@ class Scorer:
         taken: list[Query] = []
         targets: list[tuple[list[float], int, int]] = []
         try:
-            while self._waiting and prefixes.due < self._chunk:
+            while self._waiting and prefixes.due < self.chunk:
                 query = self._waiting.pop()
                 if not query.dropped():
                     _add(prefixes, query, targets)

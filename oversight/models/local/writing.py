@@ -72,6 +72,10 @@ class Writer:
         self._joined = False  # in the last `advance`
         self._full = False  # until a reply ends
 
+    def resize(self, tokens: int, chunk: int) -> None:
+        """Keep to other bounds from the next reply on."""
+        self._tokens, self._chunk = tokens, chunk
+
     def add(self, reply: Reply) -> None:
         """Have a reply written; `advance` does it."""
         self._fresh.append(reply)
@@ -191,7 +195,6 @@ def finished(chat: Chat, reply: Reply) -> Completion | None:
         return None
     stop: Stop = "end" if ended or cut >= 0 else "length"
     return Completion(
-        cost=0.0,
         text=text if cut < 0 else text[:cut],
         stop=stop,
         prompt_tokens=len(reply.prompt),

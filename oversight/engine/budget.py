@@ -1,0 +1,170 @@
+"""The limits of one run: how many calls it may make and what they may cost.
+
+Before a call is sent, the most it can cost is reserved; when its reply is there, what it did cost is spent
+and the rest is free again. Spent and reserved together never pass the limit, whatever is under way at once.
+A call that does not fit waits while the calls under way may yet leave it room. Where they cannot, the run
+makes no further call: those under way finish, and calls found in the store are free as ever. The promise is
+as good as the estimate (`oversight.engine.tokens`): a prompt that comes to more is paid all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from oversight.engine.tokens import most_dollars, most_tokens
+from oversight.errors import OverBudget, UserError
+from oversight.models.interface import Completion, Model, Request
+from oversight.models.prices import WAY_OUT
+
+if TYPE_CHECKING:
+    from oversight.experiment import Experiment
+
+PICO = 10**12
+"""Money is kept in whole millionths of a millionth of a dollar: sums of it are exact."""
+
+
+@dataclass(slots=True)
+class Charge:
+    """What one call has reserved, in picodollars, and what it came to (None: not known yet)."""
+
+    reserved: int
+    spent: int | None = None
+
+    def settle(self, completion: Completion) -> None:
+        """The reply is there. A cost nobody knows is counted as the most it can be."""
+        self.spent = self.reserved if completion.cost is None else _pico(completion.cost)
+
+
+class Budget:
+    """What a run may still spend. `calls` counts calls sent, with those under way and those that failed."""
+
+    def __init__(self, max_cost: float | None = None, max_calls: int | None = None) -> None:
+        self.max_cost, self.max_calls = max_cost, max_calls
+        self.calls = 0
+        self.over: Literal["", "calls", "cost"] = ""
+        """Which limit ended the run; "" while none has."""
+        self._refused = 0
+        self._limit = None if max_cost is None else _pico(max_cost)
+        self._spent = self._reserved = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def spent(self) -> float:
+        """US dollars of the calls that came back."""
+        return self._spent / PICO
+
+    @property
+    def reserved(self) -> float:
+        """US dollars the calls under way may come to."""
+        return self._reserved / PICO
+
+    @property
+    def said(self) -> str:
+        """What the run stopped at, as part of a line; "" where no limit stopped it."""
+        if self.over == "calls":
+            return f"{self.calls:,} of at most {self.max_calls:,} calls made"
+        if self.over == "cost":
+            return (
+                f"{dollars(self.spent)} of at most {dollars(self.max_cost or 0.0)} spent, and the next call "
+                f"may cost {dollars(self._refused / PICO)}"
+            )
+        return ""
+
+    @asynccontextmanager
+    async def reserve(self, model: Model, request: Request) -> AsyncIterator[Charge]:
+        """Room for one call while the block makes it; settle the charge in there, or it is taken to have
+        cost nothing (no reply came). Raises `OverBudget` where there will be no room."""
+        charge = Charge(0 if self._limit is None else self._most(model, request))
+        await self._enter(charge.reserved)
+        try:
+            yield charge
+        finally:
+            self._reserved -= charge.reserved
+            self._spent += charge.spent or 0
+            self._wake()
+
+    def _most(self, model: Model, request: Request) -> int:
+        if model.price is None:
+            raise UserError(f"model {model.name!r} has no price, which max_cost needs: {WAY_OUT}")
+        return _pico(most_dollars(model.price, *most_tokens(model, request)))
+
+    async def _enter(self, need: int) -> None:
+        if not self._waiting and self._try(need):
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((need, turn))
+        self._wake()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:  # it had been let in
+                self._reserved -= need
+                self.calls -= 1
+            else:
+                self._waiting = deque(w for w in self._waiting if w[1] is not turn)
+            self._wake()
+            raise
+
+    def _try(self, need: int) -> bool:
+        """Let a call in, if it fits; say that the run is over, if it never will. Both may be false."""
+        if self.over:
+            return False
+        if self.max_calls is not None and self.calls >= self.max_calls:
+            self.over = "calls"
+        elif (
+            self._limit is not None and self._spent + need > self._limit
+        ):  # even with all under way for nothing
+            self.over, self._refused = "cost", need
+        elif self._limit is None or self._spent + self._reserved + need <= self._limit:
+            self.calls += 1
+            self._reserved += need
+            return True
+        return False
+
+    def _wake(self) -> None:
+        """Let in, in order of arrival, who fits now; turn all away where the first never will."""
+        while self._waiting:
+            need, turn = self._waiting[0]
+            if turn.done():
+                self._waiting.popleft()
+            elif self._try(need):
+                self._waiting.popleft()
+                turn.set_result(None)
+            elif self.over:
+                self._waiting.popleft()
+                turn.set_exception(OverBudget(self.said))
+            else:
+                return
+
+
+def budget_of(experiment: Experiment, models: Iterable[Model]) -> Budget:
+    """The budget of one run. Raises `UserError` for a limit of cost with a model of unknown price."""
+    if experiment.max_cost is not None:
+        for model in models:
+            if model.price is None:
+                raise UserError(
+                    f"max_cost needs to know what model {model.name!r} costs, and nobody said: {WAY_OUT}"
+                )
+    return Budget(experiment.max_cost, experiment.max_calls)
+
+
+def dollars(amount: float) -> str:
+    """US dollars as people read them: cents, or as many digits as a smaller amount needs."""
+    return (
+        f"${amount:,.2f}"
+        if amount >= 1 or not amount
+        else f"${amount:.4f}"
+        if amount >= 0.01
+        else f"${amount:.2g}"
+    )
+
+
+def _pico(dollars: float) -> int:
+    """Rounded to the nearest, so that 0.1 three times is 0.3; more than any limit where it is not finite."""
+    return round(dollars * PICO) if math.isfinite(dollars) else 10**30

@@ -1,0 +1,213 @@
+"""Manners towards an API: how many calls at once, how fast, and how often an attempt is repeated.
+
+Each model has its own `Limiter`, so one that is slow or out of quota holds up no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from oversight.errors import RateLimited, Transport
+from oversight.models.interface import Completion, Manners
+
+WINDOW = 2.0
+"""Seconds over which is measured how many calls a provider takes, or twenty calls' time up to `LONGEST`."""
+
+LONGEST = 30.0
+
+CUT = 0.95
+"""What is left of the pace a provider kept up with, when it has asked for less."""
+
+PLATEAU = 6.0
+"""Seconds until the pace is back at that; it grows slowly around it and fast far beyond
+(the cubic of Ha, Rhee and Xu 2008)."""
+
+SETTLE = 1.5
+"""Seconds after a cut before the next one: its effect must be seen first."""
+
+CREDIT = 1.0
+"""Seconds of sending that may be caught up after a pause."""
+
+
+class Limiter:
+    """How many calls of one model may be under way, and at what pace they are sent.
+
+    The number grows with every reply until a provider asks for less (429): then it is halved, comes back
+    at once to what the provider kept up with (calls a second times latency), and from there grows by one a
+    round trip. From then on sending is paced as well, for no number of calls at once fits a limit in calls
+    a second.
+    """
+
+    def __init__(self, manners: Manners, clock: Callable[[], float] = time.monotonic) -> None:
+        self.manners = manners
+        self.limit = float(min(manners.start, manners.most))
+        self.flying = 0
+        self.pauses = 0
+        self.clock = clock
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._steady = float(manners.most)  # up to here the number grows with every reply
+        self._top: float | None = None  # calls a second the provider kept up with; None: never too much
+        self._cut_at = -math.inf
+        self._not_before = 0.0
+        self._tokens, self._refilled = 0.0, clock()
+        self._first = math.inf
+        self._sent: deque[float] = deque(maxlen=20_000)
+        self._refused: deque[float] = deque(maxlen=20_000)
+        self._latency = 0.0
+
+    @property
+    def pace(self) -> float | None:
+        """Calls a second sent at the most; None where there is no such limit."""
+        if self._top is None:
+            return None
+        since = self.clock() - self._cut_at - PLATEAU
+        return self._top * (1 + (1 - CUT) * (since / PLATEAU) ** 3)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[float]:
+        """Wait for one's turn to send a call; the time at which it is sent."""
+        await self._enter()
+        try:
+            yield self.clock()
+        finally:
+            self.flying -= 1
+            self._wake()
+
+    def kept_up(self, sent: float) -> None:
+        """A call sent at `sent` has brought a reply."""
+        now = self.clock()
+        took = now - sent
+        self._latency = 0.9 * self._latency + 0.1 * took if self._latency else took
+        self.limit += 1.0 if self.limit < self._steady else 1.0 / self.limit
+        self.limit = min(self.limit, float(self.manners.most))
+
+    def too_much(self, sent: float, after: float | None) -> None:
+        """A call sent at `sent` was turned away, perhaps with a time to wait in seconds."""
+        now = self.clock()
+        self._refused.append(sent)
+        if after is not None:
+            self._not_before = max(self._not_before, now + after)
+        if sent < self._cut_at or now < self._cut_at + SETTLE:
+            return  # one overload, many answers
+        good = self._taken(now)
+        pace = self.pace
+        self._top = max(good if pace is None else min(good, pace), 0.1)
+        self._cut_at = now
+        self._tokens, self._refilled = min(self._tokens, 1.0), now
+        self._steady = max(1.0, 1.25 * good * self._latency)
+        self.limit = max(1.0, self.limit / 2)
+        self.pauses += 1
+
+    def _taken(self, now: float) -> float:
+        """Calls a second the provider has taken of late: those sent and not turned away."""
+        sent, refused = self._sent, self._refused
+        recent = min(now - WINDOW, sent[-20] if len(sent) >= 20 else sent[0]) if sent else now
+        since = max(now - LONGEST, recent)
+        taken = sum(at >= since for at in sent) - sum(at >= since for at in refused)
+        span = min(now - since, now - self._first)
+        return max(taken, 1) / max(0.25, span)
+
+    async def _enter(self) -> None:
+        if not self._waiting and self._try():
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._wake()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it had been let in
+                self.flying -= 1
+                self._wake()
+            raise
+
+    def _try(self) -> bool:
+        """Let one call in, if number, pace and pause allow it."""
+        if self.flying >= int(self.limit) or self._delay() > 0:
+            return False
+        if self._top is not None:
+            self._tokens -= 1
+        self.flying += 1
+        now = self.clock()
+        self._first = min(self._first, now)
+        self._sent.append(now)
+        return True
+
+    def _delay(self) -> float:
+        """Seconds until pace and pause let the next call be sent."""
+        now = self.clock()
+        pace = self.pace
+        if pace is None:
+            return self._not_before - now
+        self._tokens = min(max(1.0, pace * CREDIT), self._tokens + (now - self._refilled) * pace)
+        self._refilled = now
+        return max(self._not_before - now, (1.0 - self._tokens) / pace)
+
+    def _wake(self) -> None:
+        """Let in whoever may go, and see to being called again for the rest."""
+        while self._waiting:
+            if self._waiting[0].done():  # cancelled
+                self._waiting.popleft()
+            elif self._try():
+                self._waiting.popleft().set_result(None)
+            else:
+                break
+        if self._waiting and self.flying < int(self.limit) and self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.001, self._delay()), self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._wake()
+
+
+async def attempts(
+    limiter: Limiter, make: Callable[[], Awaitable[Completion]], failed: Callable[[Transport], None]
+) -> tuple[Completion, int]:
+    """The completion, and how many attempts it took.
+
+    What the network or the provider broke is tried again up to `Manners.attempts` times with a growing,
+    jittered wait; being turned away for asking too much is not counted, but all of it must come to an end
+    within `Manners.call` seconds of the first attempt. `failed` hears of every attempt that brought
+    nothing. Raises the last `Transport`, and at once whatever else `make` raises.
+    """
+    manners = limiter.manners
+    tried = broken = 0
+    deadline: float | None = None
+    while True:
+        tried += 1
+        error: Transport
+        async with limiter.slot() as sent:
+            deadline = sent + manners.call if deadline is None else deadline
+            patience = max(0.001, min(manners.attempt, deadline - sent))
+            try:
+                async with asyncio.timeout(patience) as timer:
+                    completion = await make()
+                limiter.kept_up(sent)
+                return completion, tried
+            except TimeoutError as late:
+                if not timer.expired():
+                    raise
+                error = Transport(f"no reply within {patience:,.0f} s")
+                error.__cause__ = late
+            except RateLimited as turned_away:
+                limiter.too_much(sent, turned_away.after)
+                error = turned_away
+            except Transport as lost:
+                error = lost
+        failed(error)
+        broken += not isinstance(error, RateLimited)
+        # Being turned away has slowed the model's pace already; a broken call waits by itself.
+        wait = min(60.0, 0.5 * 2 ** min(broken, 10)) * random.uniform(0.5, 1.0) if broken else 0.0
+        wait = max(wait, error.after or 0.0)
+        if not error.again or broken >= manners.attempts or limiter.clock() + wait >= deadline:
+            raise error
+        if wait:
+            await asyncio.sleep(wait)

@@ -1,0 +1,275 @@
+"""Anthropic's messages, by the anthropic SDK, with its prompt cache used where prompts grow."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from oversight.errors import ContextOverflow, Transport
+from oversight.models.api.base import ApiModel
+from oversight.models.api.openai import _count
+from oversight.models.interface import Completion, Message, Request, Stop
+from oversight.question import content_key
+
+HOME = "https://api.anthropic.com"
+WORTH = 4_000
+"""Characters below which no model caches a prompt's beginning."""
+
+REMEMBERED = 50_000
+"""Beginnings of prompts that are kept in mind."""
+
+PLAIN = re.compile(r"claude-(?:3|instant|2|(?:opus|sonnet|haiku)-4(?:-[0-5])?(?:-\d{8})?$)")
+"""Models that take a temperature and think only when told to; later ones do neither."""
+
+_STOPS: dict[str, Stop] = {
+    "end_turn": "end",
+    "stop_sequence": "end",
+    "max_tokens": "length",
+    "refusal": "refused",
+}
+
+
+_STATUS = {
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+    "api_error": 500,
+}
+
+
+class AnthropicModel(ApiModel):
+    """`anthropic/<model>`. `thinking` is the budget, in tokens, of models that think when told to."""
+
+    key_names = ("ANTHROPIC_API_KEY",)
+    default_url = HOME
+    half_price = True
+    temperatures = (0.0, 1.0)
+
+    def __init__(self, name: str, *, thinking: int | None = None, **options: Any) -> None:
+        if thinking:
+            options.setdefault("hidden", thinking)
+        super().__init__(name, **options)
+        self.thinking = thinking
+        if thinking:
+            self.identity += f":thinking={thinking}"
+        if self.reasons:
+            self.temperatures = (1.0, 1.0)
+        self._seen: OrderedDict[int, None] = OrderedDict()
+
+    def always_reasons(self, features: frozenset[str]) -> bool:
+        """See `ApiModel.always_reasons`."""
+        return not PLAIN.match(self.served_name)
+
+    def connect(self, key: str) -> Any:
+        """See `ApiModel.connect`."""
+        import anthropic
+
+        assert self.manners is not None
+        return anthropic.AsyncAnthropic(
+            api_key=key,
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=self.manners.attempt,
+            http_client=anthropic.DefaultAioHttpClient(timeout=self.manners.attempt),
+        )
+
+    async def names(self) -> list[str] | None:
+        """See `ApiModel.names`."""
+        import anthropic
+
+        try:
+            model = await self.client.models.retrieve(self.served_name, timeout=30.0)
+            return [self.served_name, model.id]
+        except anthropic.NotFoundError:
+            try:
+                page = await self.client.models.list(limit=1000, timeout=30.0)
+            except anthropic.NotFoundError:
+                return None
+            return [m.id for m in page.data]
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as it goes over the wire."""
+        s = request.sampling
+        body: dict[str, Any] = {
+            "model": self.served_name,
+            "max_tokens": s.max_tokens + self.hidden,
+            **self._prompt(request.messages),
+        }
+        if s.stop:
+            body["stop_sequences"] = list(s.stop)
+        if self.thinking:
+            body["thinking"] = {"type": "enabled", "budget_tokens": self.thinking}
+        output: dict[str, Any] = {"effort": self.effort} if self.effort else {}
+        if request.schema and self.structured:
+            output["format"] = {"type": "json_schema", "schema": json.loads(request.schema)}
+        if output:
+            body["output_config"] = output
+        sampling = {k: v for k, v in (("temperature", s.temperature), ("top_p", s.top_p)) if v != 1}
+        if sampling:
+            body["extra_body"] = sampling  # newer SDKs have no names for what newer models do not take
+        return body
+
+    async def ask(self, request: Request) -> Completion:
+        """See `ApiModel.ask`."""
+        response = await self.client.messages.create(**self.body(request))
+        return self.read(response, request)
+
+    async def send_batch(self, tag: str, requests: Mapping[int, Request]) -> str:
+        """See `BatchModel.send_batch`."""
+        wanted = []
+        for key, request in requests.items():
+            body = self.body(request)
+            body |= body.pop("extra_body", {})
+            wanted.append({"custom_id": f"{key:016x}", "params": body})
+        with self.translated():
+            batch = await self.client.messages.batches.create(requests=wanted)
+        return str(batch.id)
+
+    async def find_batch(self, tag: str, sent: datetime, keys: Collection[int]) -> str | None:
+        """See `BatchModel.find_batch`. A batch here has no tag: one of that time and size is looked into."""
+        since = sent.replace(tzinfo=UTC)
+        with self.translated():
+            async for batch in self.client.messages.batches.list(limit=100):
+                if batch.created_at < since - timedelta(minutes=5):  # the latest come first
+                    break
+                counts = batch.request_counts
+                total = sum(
+                    (counts.processing, counts.succeeded, counts.errored, counts.canceled, counts.expired)
+                )
+                if total != len(keys) or batch.created_at > since + timedelta(hours=1):
+                    continue
+                if batch.processing_status != "ended":
+                    return str(batch.id)
+                if {
+                    int(r.custom_id, 16) if _is_key(r.custom_id) else -1
+                    async for r in await self.client.messages.batches.results(batch.id)
+                } == set(keys):
+                    return str(batch.id)
+        return None
+
+    async def collect_batch(self, name: str) -> Mapping[int, Any] | None:
+        """See `BatchModel.collect_batch`."""
+        with self.translated():
+            batch = await self.client.messages.batches.retrieve(name)
+            if batch.processing_status != "ended":
+                return None
+            results = await self.client.messages.batches.results(name)
+            return {int(r.custom_id, 16): r.result async for r in results if _is_key(r.custom_id)}
+
+    def from_batch(self, told: Any, request: Request) -> Completion:
+        """See `BatchModel.from_batch`."""
+        if told.type == "succeeded":
+            return self.read(told.message, request)
+        if told.type != "errored":
+            raise Transport(f"the batch ended without this call: {told.type}")
+        detail = told.error.error
+        return self.failed_in_batch(
+            _STATUS.get(detail.type, 400), {"type": detail.type, "message": detail.message}
+        )
+
+    def read(self, response: Any, request: Request) -> Completion:
+        """A response of the SDK as a completion. Raises `Transport` where it is none."""
+        blocks = getattr(response, "content", None)
+        if not isinstance(blocks, list):
+            raise Transport(f"an answer that is no message: {' '.join(str(response).split())[:100]!r}")
+        text = "".join(b.text for b in blocks if b.type == "text" and b.text)
+        private = "\n".join(b.thinking for b in blocks if b.type == "thinking" and b.thinking)
+        usage = response.usage
+        read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
+        fresh = _count(usage, "input_tokens")
+        if response.stop_reason == "model_context_window_exceeded":
+            raise ContextOverflow(self.name, None, self.context)
+        return Completion(
+            text=text,
+            stop=_STOPS.get(response.stop_reason, "end"),
+            # Anthropic counts what was cached apart; here it is part of the prompt, as everywhere.
+            prompt_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
+            completion_tokens=_count(usage, "output_tokens"),
+            cached_tokens=read,
+            cache_write_tokens=written,
+            reasoning_tokens=_count(getattr(usage, "output_tokens_details", None), "thinking_tokens"),
+            private=private,
+            provider_id=response.id,
+            served=response.model,
+            notes="" if usage is not None else "no usage given",
+        )
+
+    def _prompt(self, messages: Sequence[Message]) -> dict[str, Any]:
+        """System and messages, each message a block of its own, with marks up to where it is worth caching.
+
+        A beginning is written to the cache when it is long and another prompt has begun so before, or is
+        sure to (a long system message: the passage). So nothing is written that is never read, but for the
+        passages asked about once.
+        """
+        marks = self._marks(messages)
+        system: list[dict[str, Any]] = []
+        turns: list[dict[str, Any]] = []
+        for i, message in enumerate(messages):
+            blocks = _blocks(message)
+            if i in marks:
+                blocks[-1]["cache_control"] = {"type": "ephemeral"}
+            if message.role == "system" and not turns:
+                system += blocks
+            elif turns and turns[-1]["role"] == _role(message):
+                turns[-1]["content"] += blocks
+            else:
+                turns.append({"role": _role(message), "content": blocks})
+        if not turns:
+            turns.append({"role": "user", "content": system.pop(-1)["text"]})
+        return {"system": system, "messages": turns} if system else {"messages": turns}
+
+    def _marks(self, messages: Sequence[Message]) -> set[int]:
+        """Indices of the messages after which the prompt's beginning is cached."""
+        size, key, shared = 0, 0, -1
+        sizes: list[int] = []
+        marks: set[int] = set()
+        for i, message in enumerate(messages):
+            size += len(message.content)
+            sizes.append(size)
+            key = content_key(
+                "beginning", key, message.role, message.content, [m.key for m in message.images]
+            )
+            if key in self._seen:
+                shared = i
+                self._seen.move_to_end(key)
+            else:
+                self._seen[key] = None
+            if message.role == "system" and len(message.content) >= WORTH:
+                marks.add(i)
+        while len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        if shared >= 0:
+            # What was shared before, and all but the last message, on which the next round goes on.
+            marks |= {i for i in (shared, len(messages) - 2) if i >= shared and sizes[i] >= WORTH}
+        return set(sorted(marks)[-4:])  # Anthropic takes four
+
+
+def _is_key(name: str) -> bool:
+    return bool(re.fullmatch(r"[0-9a-f]{16}", name))
+
+
+def _role(message: Message) -> str:
+    return "assistant" if message.role == "assistant" else "user"
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = [
+        {
+            "type": "image",
+            "source": {
+                "type": "base64",
+                "media_type": image.media_type,
+                "data": base64.b64encode(image.data).decode(),
+            },
+        }
+        for image in message.images
+    ]
+    return [*blocks, {"type": "text", "text": message.content}]

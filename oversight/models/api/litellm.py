@@ -1,0 +1,101 @@
+"""Every other provider, by litellm: `gemini/…`, `bedrock/…`, `mistral/…`, `openrouter/…`, `ollama/…`, …"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from oversight.errors import UserError, unknown
+from oversight.models.api.openai import OpenAIModel
+from oversight.models.interface import Completion, Request
+
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or importing it asks the network
+
+
+class LiteLLMModel(OpenAIModel):
+    """`<provider>/<model>` as litellm spells it. Keys are in the variables litellm looks for."""
+
+    default_url = ""
+    letters = False
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.temperatures = (0.0, 2.0)
+
+    def always_reasons(self, features: frozenset[str]) -> bool:
+        """See `ApiModel.always_reasons`."""
+        return "reasoning" in features
+
+    def url(self, given: str | None) -> str:
+        """See `ApiModel.url`: "" leaves it to litellm."""
+        return (given or "").rstrip("/")
+
+    @property
+    def at_home(self) -> bool:
+        """Never: parameters have litellm's common names."""
+        return False
+
+    def connect(self, key: str) -> Any:
+        """litellm has no client; its module stands in."""
+        return _litellm()
+
+    def key(self) -> str:
+        """See `ApiModel.key`. litellm says which variables its provider needs."""
+        from oversight.models.api.keys import find_key, key_missing
+
+        if self.key_env:
+            found = find_key(self.key_env)
+            if found is None:
+                raise UserError(key_missing(self.name, (self.key_env,)))
+            return found
+        find_key()  # reads a .env, for litellm looks at the environment
+        if self.base_url:
+            return "none"
+        checked = _litellm().validate_environment(self.name)
+        if not checked["keys_in_environment"] and (missing := checked["missing_keys"]):
+            raise UserError(key_missing(self.name, tuple(missing)))
+        return ""
+
+    async def ready(self) -> None:
+        """See `Model.ready`. There is no call here that costs nothing with every provider."""
+        self._key = self.key()
+        supported = self.client.get_supported_openai_params(model=self.name) or []
+        self.seeds = "seed" in supported
+
+    async def done(self) -> None:
+        """See `Model.done`."""
+        self._client = None
+        closing = getattr(_litellm(), "close_litellm_async_clients", None)
+        if closing is not None:
+            await closing()
+
+    async def ask(self, request: Request) -> Completion:
+        """See `ApiModel.ask`."""
+        assert self.manners is not None
+        body = self.body(request)
+        body |= body.pop("extra_body", {})
+        body["model"] = self.name
+        if self.base_url:
+            body["api_base"] = self.base_url
+        if self._key:
+            body["api_key"] = self._key
+        response = await self.client.acompletion(
+            **body, timeout=self.manners.attempt, num_retries=0, max_retries=0, drop_params=False
+        )
+        return self.read(response, request)
+
+
+def _litellm() -> Any:
+    import litellm
+
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    return litellm
+
+
+def check_provider(name: str) -> None:
+    """Raise `UserError` for a provider that litellm does not know."""
+    known = [str(getattr(p, "value", p)) for p in _litellm().provider_list]
+    provider = name.partition("/")[0]
+    if provider not in known:
+        raise unknown("model provider", provider, known, "(write PROVIDER/MODEL)")
