@@ -27,8 +27,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from oversight.errors import BadProtocol, UserError
 from oversight.models.interface import Message, Role
+from oversight.moves import Seat
 from oversight.question import Image, content_key, hex_id
-from oversight.views import View, template_variables
+from oversight.views import Answer, Line, View, template_variables
 
 
 def _printed(value: Any) -> Any:
@@ -38,7 +39,22 @@ def _printed(value: Any) -> Any:
     raise TypeError(f"it prints a {type(value).__name__}, not a text or number; name a part of it")
 
 
-_environment = ImmutableSandboxedEnvironment(
+_PARTS: dict[type, frozenset[str]] = {
+    Answer: frozenset({"letter", "text"}),
+    Line: frozenset({"title", "role", "kind", "round", "text", "lines", "mine"}),
+    Seat: frozenset({"name", "role", "title"}),
+}
+"""What templates name of a view's parts: texts and numbers, which the sandbox need not look into."""
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if attribute in _PARTS.get(type(obj), ()):
+            return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
+
+
+_environment = _Sandbox(
     undefined=jinja2.StrictUndefined,
     finalize=_printed,
     trim_blocks=True,
@@ -144,4 +160,5 @@ def template_from(source: str, name: str) -> Template:
         raise BadProtocol(f"template {name}, line {error.lineno}: {_line(error)}") from None
     except (*_BROKEN, SyntaxError) as error:  # Python's own limits, on what jinja made of it
         raise BadProtocol(f"template {name}: {_line(error)}") from None
+    compiled.globals = dict(compiled.globals)  # else a chain of maps, walked anew for every prompt
     return Template(name, source, hex_id(content_key("template", source)), compiled)
