@@ -4,6 +4,7 @@ OversightError
  ├─ UserError            the user's input: one line that names the thing and the way out
  │   ├─ BadQuestion      a question that cannot be asked
  │   ├─ BadProtocol      a protocol, template or task folder that breaks its contract
+ │   ├─ BadModel         a model that breaks its contract
  │   └─ StoreError       a database that cannot be opened, read or written
  ├─ OverBudget           a run reached its max_cost or max_calls; everything committed is kept
  └─ CallFailed           one model call did not give a usable completion; fails its episode, not the run
@@ -36,6 +37,10 @@ class BadQuestion(UserError):
 
 class BadProtocol(UserError):
     """A protocol, template or task that breaks its contract."""
+
+
+class BadModel(UserError):
+    """A model that raised what no model should."""
 
 
 class StoreError(UserError):

@@ -14,12 +14,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     field_validator,
 )
 
 from oversight.errors import UserError, unknown
 from oversight.library import split_spec, value_of
+from oversight.secrecy import masked_in
 from oversight.yaml_text import BadYaml, read_yaml
 
 Order = Literal["random", "both", "fixed"]
@@ -27,6 +29,12 @@ Order = Literal["random", "both", "fixed"]
 
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list) or value is None else [value]
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):  # pydantic would take it for 0 or 1
+        raise ValueError("input should be a number")
+    return value
 
 
 def _ways(value: Any) -> Any:
@@ -66,13 +74,22 @@ class SeatConfig(BaseModel):
     template: Path | None = None
     style: str | None = None
     elicit: Annotated[list[str] | None, BeforeValidator(_ways)] = None
-    votes: int = Field(5, ge=1)
+    votes: int = Field(5, ge=1, le=10_000)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
-    max_tokens: int = Field(0, ge=0)
+    max_tokens: int = Field(0, ge=0, lt=2**31)
     stop: list[str] = []
     words: int = Field(150, ge=1)
     quote_words: int = Field(75, ge=0)
+
+    @field_validator("votes", "temperature", "top_p", "max_tokens", "words", "quote_words", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        return _number(value)
+
+    def __repr_args__(self) -> Any:
+        """Without secrets: options may hold keys, and addresses passwords."""
+        return [(name, masked_in(value)) for name, value in super().__repr_args__()]
 
 
 def _seat(value: Any) -> Any:
@@ -131,9 +148,7 @@ class Experiment(BaseModel):
     @field_validator("limit", "seed", "samples", "concurrency", "max_cost", "max_calls", mode="before")
     @classmethod
     def _numbers(cls, value: Any) -> Any:
-        if isinstance(value, bool):  # pydantic would take it for 0 or 1
-            raise ValueError("input should be a number")
-        return value
+        return _number(value)
 
     @field_validator("db")
     @classmethod
@@ -189,7 +204,16 @@ def _said(first: Any) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "model_type":
         message = "write a name, name:key=value,key=value, or a mapping"
-    return f"{place}: {message[0].lower()}{message[1:]} (given: {reprlib.repr(first['input'])})"
+    return f"{place}: {message[0].lower()}{message[1:]} (given: {reprlib.repr(masked_in(first['input']))})"
+
+
+def seat_from(spec: str) -> SeatConfig:
+    """A seat as the command line writes it: `model:key=value,…`. Raises `UserError` for a wrong value."""
+    try:
+        seats: list[SeatConfig] = TypeAdapter(Seats).validate_python(spec)
+    except ValidationError as error:
+        raise UserError(f"{spec!r}: {_first(error)}") from None
+    return seats[0]
 
 
 def load_experiment(path: Path) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def default_answer(seen: Seen) -> Reply:
     said, rival = ("A", "B") if int(digest, 16) % 2 else ("B", "A")
     if seen.body.get("logprobs"):
         return Reply(said, logprobs=({said: -0.25, rival: -1.5},))
-    return Reply(f"Answer: {said} ({digest})")
+    return Reply(f"Answer: {said}" if "Which answer is right" in seen.last else f"Answer: {said} ({digest})")
 
 
 # requests

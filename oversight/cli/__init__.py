@@ -4,7 +4,7 @@
 1  some planned episode failed
 2  something the user can mend, said in one line
 3  stopped at --max-cost or --max-calls; everything committed is kept
-70 a bug of ours, or of a protocol, task or model
+70 a bug of ours
 130 stopped by Ctrl-C; everything committed is kept
 
 Nothing heavy is imported until a command needs it: `oversight --help` must come at once.
@@ -19,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from oversight.cli import listing, models, query, report, run, show
+from oversight.cli import doctor, listing, models, query, report, run, show
 
 app = typer.Typer(
     name="oversight",
@@ -37,6 +37,7 @@ app.command("show")(show.show)
 app.command("query")(query.query)
 app.command("list")(listing.list_)
 app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:
@@ -96,5 +97,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _say(message: str) -> None:
     from oversight.report.safe import one_line
+    from oversight.secrecy import without_keys
 
-    print(f"oversight: {one_line(' '.join(message.split()))}", file=sys.stderr)
+    print(f"oversight: {one_line(' '.join(without_keys(message).split()))}", file=sys.stderr)

@@ -29,6 +29,11 @@ def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")], db: Db = 
     """Protocols, tasks, models, speaking styles, ways to read a verdict, or the runs of a database."""
     if kind is Kind.runs:
         _runs(db)
+    elif kind is Kind.models:
+        from oversight.engine.about import about_providers
+        from oversight.report.models import print_providers
+
+        print_providers(about_providers())
     elif kind in (Kind.protocols, Kind.tasks):
         _things(kind)
     else:
@@ -41,15 +46,7 @@ def _named(kind: Kind) -> list[tuple[str, str]]:
         from oversight.speech import STYLES
 
         return list(STYLES.items())
-    if kind is Kind.elicitations:
-        return _elicitations()
-    from importlib.metadata import entry_points
-
-    from oversight.models import PROVIDERS
-
-    named = [(p.prefix, p.doc) for p in PROVIDERS.values()]
-    named += [(e.name, f"from {e.value}") for e in entry_points(group="oversight.models")]
-    return [*named, ("package.module:name", "a Model class of your own, or a function that returns one")]
+    return _elicitations()
 
 
 def _elicitations() -> list[tuple[str, str]]:

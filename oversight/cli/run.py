@@ -88,6 +88,7 @@ def run(
 
     from oversight.cli.progress import shown
     from oversight.cli.settings import experiment_of
+    from oversight.secrecy import masked
 
     experiment = experiment_of(
         what,
@@ -110,10 +111,11 @@ def run(
     )
     statuses = _statuses(experiment.db)  # first, so that a wrong --db does not cost the loading of a model
 
+    from oversight.engine.budget import budget_of
     from oversight.engine.plan import make_plan
     from oversight.engine.run import Progress, play_plan
 
-    command = shlex.join(["oversight", *(ctx.obj or ["run", *what])])
+    command = masked(shlex.join(["oversight", *(ctx.obj or ["run", *what])]))
     try:
         with _interruptible():
             plan = make_plan(experiment)
@@ -121,6 +123,7 @@ def run(
             if dry_run:
                 _estimate(plan, statuses, keep_failed)
                 return 0
+            budget_of(plan.experiment, plan.models)  # what is wrong with it is said before anything else
             done = _announce(plan, statuses, keep_failed, quiet)
             progress = Progress()
             with shown(progress, len(plan), done, quiet):
@@ -175,8 +178,9 @@ def _interruptible() -> Iterator[None]:
 
 def _tell(line: str) -> None:
     from oversight.report.safe import one_line
+    from oversight.secrecy import without_keys
 
-    print(one_line(line), file=sys.stderr, flush=True)
+    print(one_line(without_keys(line)), file=sys.stderr, flush=True)
 
 
 def _statuses(db: Path) -> dict[int, str]:

@@ -50,7 +50,7 @@ def judge(view: View, player: Player, params: Mapping[str, Any]) -> tuple[Act[Ve
     return tuple(ELICITATIONS[way](view, player, params) for way in player.elicit)
 
 
-def lacks(model: Model, elicitation: str) -> str | None:
+def lacks(model: Model | type[Model], elicitation: str) -> str | None:
     """What a model has not got that a way of reading needs; None where it can be read so."""
     if elicitation in ("letters", "texts", "texts-calibrated") and not model.scores:
         return "log-probs"
@@ -59,6 +59,6 @@ def lacks(model: Model, elicitation: str) -> str | None:
     return None
 
 
-def able(model: Model) -> list[str]:
-    """The ways in which a model's verdicts can be read."""
+def able(model: Model | type[Model]) -> list[str]:
+    """The ways in which a model's verdicts, or those of a class of models, can be read."""
     return [way for way in ELICITATIONS if lacks(model, way) is None]

@@ -19,6 +19,7 @@ from oversight.engine.batches import Batches
 from oversight.engine.budget import Budget
 from oversight.engine.limits import Limiter, attempts
 from oversight.errors import CallFailed, Transport, UserError
+from oversight.models.contract import blamed
 from oversight.models.interface import BatchModel, Completion, Manners, Message, Model, Request, Stop
 from oversight.models.prices import priced
 from oversight.question import content_key
@@ -151,9 +152,10 @@ class Caller:
         async def attempt() -> Completion:
             nonlocal started, took
             started, clock = _now(), time.perf_counter()
-            reply = await (model.score(request) if request.continuations else model.generate(request))
+            with blamed(model):
+                reply = await (model.score(request) if request.continuations else model.generate(request))
             took = time.perf_counter() - clock
-            _check(reply, request, model)
+            check_reply(reply, request, model)
             return reply
 
         heard: list[CallFailed] = []
@@ -192,7 +194,7 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _check(reply: Any, request: Request, model: Model) -> None:
+def check_reply(reply: Any, request: Request, model: Model) -> None:
     """Hold a model to its interface: what passed unseen here would become a verdict.
 
     Raises `UserError` where the model is wrong, `Transport` where only its numbers are.
@@ -206,10 +208,7 @@ def _check(reply: Any, request: Request, model: Model) -> None:
         wrong = f"a Completion with stop={reply.stop!r}, not one of {', '.join(STOPS)}"
     elif not all(_is_count(n) for n in (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)):
         wrong = "a Completion whose token counts are not counts"
-    elif (wanted := len(request.continuations or request.letters)) and reply.stop not in (
-        "refused",
-        "filter",
-    ):
+    elif (wanted := len(request.continuations or request.letters)) and not _withheld(reply, request):
         scores = reply.scores
         if scores is None or len(scores) != wanted or not all(isinstance(s, float | int) for s in scores):
             wrong = f"scores {reprlib.repr(scores)} where {wanted} log-probs were asked for"
@@ -219,6 +218,11 @@ def _check(reply: Any, request: Request, model: Model) -> None:
             )
     if wrong:
         raise UserError(f"model {model.name!r} returned {wrong}")
+
+
+def _withheld(reply: Completion, request: Request) -> bool:
+    """Whether there is nothing whose log-probs could be told."""
+    return reply.stop in ("refused", "filter") or not (request.continuations or reply.text.strip())
 
 
 def _is_count(number: Any) -> bool:

@@ -180,13 +180,16 @@ async def attempts(
     """
     manners = limiter.manners
     tried = broken = 0
-    deadline: float | None = None
+    deadline = math.inf
+    error: Transport | None = None
     while True:
-        tried += 1
-        error: Transport
         async with limiter.slot() as sent:
-            deadline = sent + manners.call if deadline is None else deadline
-            patience = max(0.001, min(manners.attempt, deadline - sent))
+            if error is None:
+                deadline = sent + manners.call
+            elif sent >= deadline:  # the wait for its turn was too long; one more would be paid and not heard
+                raise error
+            tried += 1
+            patience = min(manners.attempt, deadline - sent)
             try:
                 async with asyncio.timeout(patience) as timer:
                     completion = await make()

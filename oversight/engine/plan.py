@@ -15,6 +15,7 @@ from oversight.errors import BadQuestion, UserError, unknown
 from oversight.experiment import Experiment, Named, SeatConfig
 from oversight.library import broken, find_protocol, find_task, read_params, spell
 from oversight.models import open_model
+from oversight.models.contract import let_go
 from oversight.models.interface import BatchModel, Model, Sampling
 from oversight.moves import Judge
 from oversight.player import Player
@@ -74,8 +75,7 @@ class Plan:
 
     def close(self) -> None:
         """Let the models go."""
-        for model in self.models:
-            model.close()
+        let_go(self.models)
 
 
 def make_plan(experiment: Experiment) -> Plan:
@@ -104,8 +104,7 @@ def make_plan(experiment: Experiment) -> Plan:
         plan = Plan(experiment, tuple(arms.values()), tasks, tuple(models.values()))
         _rehearse(plan)
     except BaseException:
-        for model in models.values():
-            model.close()
+        let_go(models.values())
         raise
     return plan
 
@@ -218,7 +217,7 @@ def _player(role: str, seat: SeatConfig, protocol: Protocol, models: dict[str, M
     if spelt not in models:
         models[spelt] = open_model(seat.model, seat.options)
     model = models[spelt]
-    sampling = Sampling(_temperature(seat, model), seat.top_p, seat.max_tokens, tuple(seat.stop))
+    sampling = Sampling(temperature_of(seat, model), seat.top_p, seat.max_tokens, tuple(seat.stop))
     if role == "judge":
         _check_elicit(seat, model, sampling)
     else:
@@ -280,7 +279,7 @@ def _check_style(seat: SeatConfig, model: Model) -> None:
         )
 
 
-def _temperature(seat: SeatConfig, model: Model) -> float:
+def temperature_of(seat: SeatConfig, model: Model) -> float:
     """The temperature a seat's model draws at: the lowest it takes, unless the user set one.
 
     Raises `UserError` for one it does not take.

@@ -21,6 +21,7 @@ from oversight.library import broken
 from oversight.models.interface import Completion, Model, Request
 from oversight.moves import Ask, Judge, Move, Script, Seat, Speak, Together, Turn, Verdict
 from oversight.player import Act, Player, T
+from oversight.secrecy import without_keys
 from oversight.speech import speak
 from oversight.store.log import Log
 from oversight.views import View, view
@@ -246,7 +247,7 @@ class Play:
 
 
 def _failure(way: str, error: CallFailed) -> Verdict:
-    return Verdict("failed", way, reason=error.reason, detail=str(error))
+    return Verdict("failed", way, reason=error.reason, detail=without_keys(str(error)))
 
 
 def _reading(way: str, made: Verdict | BaseException) -> Verdict:

@@ -148,7 +148,8 @@ class Model:
     `identity` is what makes two models the same one for the cache: a weights hash, a base URL and
     revision, a script's hash. Resolving it may be slow (hashing weights); it is read once.
     `generate` and `score` raise `CallFailed` subclasses for calls that gave nothing usable; any
-    other exception is treated as a bug in the model and stops the run.
+    other exception is a bug in the model: it stops the run, with one line that names both. What `done`
+    and `close` raise is a warning, for no reply is lost by it.
     """
 
     name: str = ""

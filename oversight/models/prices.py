@@ -6,6 +6,7 @@ once, and without importing litellm, which takes seconds.
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import json
 import math
@@ -80,6 +81,20 @@ def look_up(name: str) -> Known | None:
         if entry is None and short and _provider(table.get(short)) == provider:
             entry = table[short]
     return None if entry is None else _known(name, entry)
+
+
+def with_provider(model: str) -> str | None:
+    """`provider/model` for a model that the table lists under its bare name; None for others."""
+    provider = _provider(_table().get(model))
+    return f"{provider}/{model}" if provider else None
+
+
+def nearest(name: str) -> str | None:
+    """The most similar `provider/model` of the same provider in the table; None where none is similar."""
+    provider, _, model = name.partition("/")
+    there = [m.removeprefix(f"{provider}/") for m, entry in _table().items() if _provider(entry) == provider]
+    near = difflib.get_close_matches(model, there, n=1)
+    return f"{provider}/{near[0]}" if near else None
 
 
 def set_price(model: Model, name: str, options: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from oversight.models.interface import Completion, Model, Request
 from oversight.moves import Quote, Turn, Verdict
 from oversight.prompts import Template
 from oversight.question import Image, Label, content_key
+from oversight.secrecy import without_keys
 from oversight.store.database import CATALOG
 from oversight.store.writer import Writer
 from oversight.text import count_words
@@ -198,7 +199,8 @@ class Log:
         return left
 
     def add_failure(self, key: int, model: Model, at: datetime, error: CallFailed) -> None:
-        self.writer.add("failures", (key, self.run, self._model(model), at, error.reason, str(error)))
+        said = without_keys(str(error))
+        self.writer.add("failures", (key, self.run, self._model(model), at, error.reason, said))
 
     def _model(self, model: Model) -> int:
         key = self._models.get(id(model))

@@ -120,11 +120,13 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(folder):
     assert 0 < kept < 36
 
 
-def test_a_bug_is_one_line_and_the_traceback_can_be_had(oversight, folder):
+def test_a_bug_of_a_model_is_one_line_and_the_traceback_can_be_had(oversight, folder):
     argv = ("run", "direct", "--task", "./toy", "--judge", "scripted/players:broken", "--limit", "2")
     status, _, err = oversight(*argv)
-    assert status == 70
-    assert err.splitlines()[-1].startswith("oversight: internal error: KeyError: 'oops' (")
+    assert status == 2
+    assert err.splitlines()[-1].startswith(
+        "oversight: model 'scripted/players:broken' raised KeyError: 'oops' ("
+    )
     assert "Traceback" not in err
     env = {**os.environ, "OVERSIGHT_DEBUG": "1"}
     program = [sys.executable, "-c", "import sys; from oversight.cli import main; sys.exit(main())", *argv]

@@ -209,3 +209,23 @@ def test_a_cancelled_call_leaves_its_place_to_others() -> None:
         assert limiter.flying == 0
 
     simulated(main)
+
+
+def test_a_call_whose_turn_comes_after_its_time_is_not_sent() -> None:
+    """It would be paid, and nobody would wait for the reply."""
+    sent = []
+
+    async def main() -> None:
+        limiter = Limiter(Manners(call=5), clock=asyncio.get_running_loop().time)
+
+        async def turned_away() -> Completion:
+            sent.append(limiter.clock())
+            limiter.too_much(limiter.clock(), 60)  # as another call was told
+            raise RateLimited("429: slower")
+
+        with pytest.raises(RateLimited, match="slower"):
+            await attempts(limiter, turned_away, lambda error: None)
+        assert limiter.flying == 0
+
+    simulated(main)
+    assert sent == [0.0]

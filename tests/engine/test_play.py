@@ -338,8 +338,9 @@ def test_calls_have_seeds_of_their_content(play, tmp_path: Path, monkeypatch) ->
 
 def test_a_model_that_breaks_stops_the_run_with_its_own_error(play, tmp_path: Path, monkeypatch) -> None:
     model = write_model(tmp_path, monkeypatch, "def reply(request):\n    return 1 / 0\n")
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(UserError, match="raised ZeroDivisionError") as raised:
         play("direct", judge=f"{model}:elicit=hard")
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
     assert rows(tmp_path / "db.duckdb", "SELECT status FROM runs") == [("crashed",)]
 
 

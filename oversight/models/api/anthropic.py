@@ -10,11 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from oversight.errors import ContextOverflow, Transport
+from oversight.errors import Transport
 from oversight.models.api.base import ApiModel
 from oversight.models.api.openai import _count
 from oversight.models.interface import Completion, Message, Request, Stop
-from oversight.question import content_key
+from oversight.secrecy import without_keys
 
 HOME = "https://api.anthropic.com"
 WORTH = 4_000
@@ -30,6 +30,7 @@ _STOPS: dict[str, Stop] = {
     "end_turn": "end",
     "stop_sequence": "end",
     "max_tokens": "length",
+    "model_context_window_exceeded": "length",  # what there was room for is a reply, and paid
     "refusal": "refused",
 }
 
@@ -112,23 +113,22 @@ class AnthropicModel(ApiModel):
             output["format"] = {"type": "json_schema", "schema": json.loads(request.schema)}
         if output:
             body["output_config"] = output
-        sampling = {k: v for k, v in (("temperature", s.temperature), ("top_p", s.top_p)) if v != 1}
-        if sampling:
-            body["extra_body"] = sampling  # newer SDKs have no names for what newer models do not take
+        body |= {k: v for k, v in (("temperature", s.temperature), ("top_p", s.top_p)) if v != 1}
         return body
 
     async def ask(self, request: Request) -> Completion:
         """See `ApiModel.ask`."""
-        response = await self.client.messages.create(**self.body(request))
+        from anthropic.types import Message as Reply
+
+        # Not `messages.create`: it walks all messages for keys to rename, and newer SDKs have no temperature.
+        response = await self.client.post("/v1/messages", cast_to=Reply, body=self.body(request))
         return self.read(response, request)
 
     async def send_batch(self, tag: str, requests: Mapping[int, Request]) -> str:
         """See `BatchModel.send_batch`."""
         wanted = []
         for key, request in requests.items():
-            body = self.body(request)
-            body |= body.pop("extra_body", {})
-            wanted.append({"custom_id": f"{key:016x}", "params": body})
+            wanted.append({"custom_id": f"{key:016x}", "params": self.body(request)})
         with self.translated():
             batch = await self.client.messages.batches.create(requests=wanted)
         return str(batch.id)
@@ -179,14 +179,14 @@ class AnthropicModel(ApiModel):
         """A response of the SDK as a completion. Raises `Transport` where it is none."""
         blocks = getattr(response, "content", None)
         if not isinstance(blocks, list):
-            raise Transport(f"an answer that is no message: {' '.join(str(response).split())[:100]!r}")
+            raise Transport(
+                f"an answer that is no message: {' '.join(without_keys(str(response)).split())[:100]!r}"
+            )
         text = "".join(b.text for b in blocks if b.type == "text" and b.text)
         private = "\n".join(b.thinking for b in blocks if b.type == "thinking" and b.thinking)
         usage = response.usage
         read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
         fresh = _count(usage, "input_tokens")
-        if response.stop_reason == "model_context_window_exceeded":
-            raise ContextOverflow(self.name, None, self.context)
         return Completion(
             text=text,
             stop=_STOPS.get(response.stop_reason, "end"),
@@ -234,9 +234,7 @@ class AnthropicModel(ApiModel):
         for i, message in enumerate(messages):
             size += len(message.content)
             sizes.append(size)
-            key = content_key(
-                "beginning", key, message.role, message.content, [m.key for m in message.images]
-            )
+            key = hash((key, message))
             if key in self._seen:
                 shared = i
                 self._seen.move_to_end(key)

@@ -6,8 +6,7 @@ import inspect
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,6 +15,7 @@ from oversight.errors import ContextOverflow, RateLimited, Rejected, Transport, 
 from oversight.library import spell
 from oversight.models.interface import BatchModel, Completion, Manners, Request
 from oversight.models.prices import look_up
+from oversight.secrecy import without_keys
 
 USUAL = Manners()
 HIDDEN = 16_000
@@ -23,8 +23,6 @@ HIDDEN = 16_000
 
 PASSING = (408, 409, 425)
 """Statuses that another attempt may change, beside those from 500 on."""
-
-MARKS = re.compile(r"(?<![\w-])(sk-[\w-]{6,}|Bearer\s+\S+)")
 
 
 class Withheld(Exception):
@@ -73,14 +71,14 @@ class ApiModel(BatchModel):
         self.provider, _, self.served_name = name.partition("/")
         if not self.served_name:
             raise UserError(f"model {name!r} names no model: write {self.provider}/NAME")
-        if in_flight is not None and in_flight < 1:
-            raise UserError(f"model {name!r}: in_flight is {in_flight}; it must be at least 1")
+        if any(c.isspace() or not c.isprintable() for c in name):
+            raise UserError(f"model {name!r}: no model's name has a space or a control character in it")
         self.manners = Manners(
             start=in_flight or USUAL.start,
             most=in_flight or USUAL.most,
-            attempts=_positive(name, "attempts", attempts),
-            attempt=_positive(name, "attempt_timeout", attempt_timeout),
-            call=_positive(name, "call_timeout", call_timeout),
+            attempts=attempts,
+            attempt=attempt_timeout,
+            call=call_timeout,
         )
         self.base_url = self.url(base_url)
         # A name at another address may be anything.
@@ -140,6 +138,10 @@ class ApiModel(BatchModel):
         found = find_key(*names)
         if found is None:
             raise UserError(key_missing(self.name, names))
+        if not re.fullmatch(r"[!-~]+", found):
+            raise UserError(
+                f"model {self.name!r}: what is in {' or '.join(names)} is no key: it has a space or the like in it"
+            )
         return found
 
     @property
@@ -159,7 +161,7 @@ class ApiModel(BatchModel):
                 names = await self.names()
         except (Transport, Rejected) as error:
             raise UserError(
-                f"model {self.name!r}: {self.base_url} does not answer as it should: {error}; "
+                f"model {self.name!r}: {open_url(self.base_url)} does not answer as it should: {error}; "
                 "mend base_url, or leave this look out with check=false"
             ) from None
         if names and self.served_name not in names:
@@ -194,16 +196,9 @@ class ApiModel(BatchModel):
             return Completion(stop="filter", notes=str(error), seconds=time.perf_counter() - started)
         return completion
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """The SDK's errors as ours, without secrets."""
-        try:
-            yield
-        except Exception as error:
-            ours = self.translate(error)
-            if ours is error:
-                raise
-            raise ours from None
+    def translated(self) -> _Translated:
+        """A block in which the SDK's errors become ours, without secrets."""
+        return _Translated(self)
 
     def translate(self, error: Exception) -> Exception:
         """What an SDK's error means to us; other errors as they are."""
@@ -282,11 +277,27 @@ class ApiModel(BatchModel):
 
     def shown(self, message: str) -> str:
         """A message in one line, without keys."""
-        text = " ".join(message.split())
-        if self._client is not None and (key := getattr(self._client, "api_key", None)) and key != "none":
-            text = text.replace(key, "***")
-        text = MARKS.sub("***", text)
+        text = " ".join(without_keys(message).split())
         return text if len(text) <= 300 else text[:297] + "…"
+
+
+class _Translated:
+    """See `ApiModel.translated`. No generator: its frame would keep the SDK's error, which may repeat a key,
+    for whoever prints a traceback with its variables."""
+
+    def __init__(self, model: ApiModel) -> None:
+        self.model = model
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, Exception):
+            return
+        ours = self.model.translate(error)
+        if ours is not error:
+            del error, trace
+            raise ours from None
 
 
 def _headers(error: Exception) -> Mapping[str, str]:
@@ -341,12 +352,6 @@ def context_numbers(text: str) -> tuple[int | None, int | None] | None:
         if match := pattern.search(text):
             return int(match["needed"].replace(",", "")), int(match["there"].replace(",", ""))
     return None, None
-
-
-def _positive(name: str, what: str, value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise UserError(f"model {name!r}: {what} is {value!r}; it must be a number above 0")
-    return value
 
 
 def _is_of_sdk(error: Exception) -> bool:

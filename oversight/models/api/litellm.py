@@ -17,9 +17,12 @@ class LiteLLMModel(OpenAIModel):
 
     default_url = ""
     letters = False
+    half_price = False
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
+        if self.batches:
+            raise UserError(f"model {name!r} has no batches here: only openai/… and anthropic/… have")
         self.temperatures = (0.0, 2.0)
 
     def always_reasons(self, features: frozenset[str]) -> bool:
@@ -73,7 +76,6 @@ class LiteLLMModel(OpenAIModel):
         """See `ApiModel.ask`."""
         assert self.manners is not None
         body = self.body(request)
-        body |= body.pop("extra_body", {})
         body["model"] = self.name
         if self.base_url:
             body["api_base"] = self.base_url
