@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, get_args
 
 from oversight.engine.batches import Batches
@@ -28,8 +29,9 @@ from oversight.store.log import Log
 STOPS = get_args(Stop)
 
 
+@lru_cache(maxsize=20_000)
 def message_key(message: Message) -> int:
-    """Content key of a message."""
+    """Content key of a message. Systems and passages recur by the thousand."""
     images = [image.key for image in message.images]
     return content_key("message", message.role, message.content, *([images] if images else []))
 
@@ -88,23 +90,15 @@ class Caller:
         self.completion_tokens = 0
         self._flying: dict[int, asyncio.Future[Completion]] = {}
         self._limiters: dict[int, Limiter] = {}
-        self._messages: dict[Message, int] = {}
-
-    def _message_key(self, message: Message) -> int:
-        # Systems and passages recur by the thousand; the memory is dropped, not grown, when it is full.
-        key = self._messages.get(message)
-        if key is None:
-            if len(self._messages) > 20_000:
-                self._messages.clear()
-            key = self._messages[message] = message_key(message)
-        return key
+        self._asked = 0
 
     async def make(self, model: Model, request: Request, sample: int) -> Made:
         """The completion of a request, durable. Raises `CallFailed` where there is none."""
-        messages = [self._message_key(m) for m in request.messages]
+        messages = [message_key(m) for m in request.messages]
         drawn = draw_number(model, request, sample)
         # What is never reused is never the same call: people and models in training answer anew.
-        key = call_key(model, request, messages, drawn, () if model.reuse else (self.log.run, self.made))
+        self._asked += 1
+        key = call_key(model, request, messages, drawn, () if model.reuse else (self.log.run, self._asked))
         if model.reuse:
             flying = self._flying.get(key)
             if flying is not None:

@@ -16,7 +16,7 @@ from oversight.engine.plan import Plan
 from oversight.engine.rehearse import rehearse
 from oversight.engine.tokens import most_dollars, most_tokens
 from oversight.episode import Arm
-from oversight.models.interface import Message, Model, Price, Request
+from oversight.models.interface import Model, Price, Request
 from oversight.moves import Seat
 from oversight.question import hex_id
 
@@ -128,7 +128,6 @@ class _Rehearsal:
         self.paying = True
         self._stored = stored
         self._known: set[int] = set()
-        self._messages: dict[Message, int] = {}
         self._sums: dict[tuple[int, str], tuple[Model, _Sum]] = {}
         self._heard = 0
 
@@ -137,7 +136,7 @@ class _Rehearsal:
         model = self.models[seat.role]
         self._heard += 1
         once = () if model.reuse else (self._heard,)
-        messages = [self._key(m) for m in request.messages]
+        messages = [message_key(m) for m in request.messages]
         key = call_key(model, request, messages, draw_number(model, request, self.sample), once)
         _, total = self._sums.setdefault((id(model), seat.role), (model, _Sum()))
         if key in self._known or key in self._stored:
@@ -157,11 +156,3 @@ class _Rehearsal:
             for (_, role), (m, s) in self._sums.items()
             if s.calls or s.shared
         )
-
-    def _key(self, message: Message) -> int:
-        key = self._messages.get(message)
-        if key is None:
-            if len(self._messages) > 20_000:
-                self._messages.clear()
-            key = self._messages[message] = message_key(message)
-        return key

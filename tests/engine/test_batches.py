@@ -30,12 +30,16 @@ def answer(seen: Seen) -> Reply | Fault:
     return Reply("Answer: A" if "Which answer is right" in text else "I say so, for the passage says so.")
 
 
-def play(wire: Wire, provider: str, toy: Path, db: Path, **settings: Any) -> oversight.Played:
+def seat(wire: Wire, provider: str) -> str:
     name, url = {
         "openai": ("openai/gpt-4o-mini", wire.openai),
         "anthropic": ("anthropic/claude-haiku-4-5", wire.url),
     }[provider]
-    model = f"{name}:base_url={url},key_env=TEST_KEY,batches=true,{PRICES}"
+    return f"{name}:base_url={url},key_env=TEST_KEY,batches=true,{PRICES}"
+
+
+def play(wire: Wire, provider: str, toy: Path, db: Path, **settings: Any) -> oversight.Played:
+    model = seat(wire, provider)
     return oversight.run(
         ["debate:rounds=2", "direct"],
         str(toy),
@@ -92,11 +96,7 @@ def _run_and_kill(wire: Wire, provider: str, toy: Path, db: Path) -> int:
     import sys
     import time
 
-    name, url = {
-        "openai": ("openai/gpt-4o-mini", wire.openai),
-        "anthropic": ("anthropic/claude-haiku-4-5", wire.url),
-    }[provider]
-    model = f"{name}:base_url={url},key_env=TEST_KEY,batches=true,{PRICES}"
+    model = seat(wire, provider)
     command = [sys.executable, "-m", "oversight", "run", "debate:rounds=2", "direct", "--task", str(toy), "--judge", model,
                "--debater", model, "--limit", "4", "--db", str(db), "--batch", "-q"]  # fmt: skip
     process = subprocess.Popen(command)
