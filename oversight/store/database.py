@@ -15,6 +15,9 @@ SCHEMA = 3
 CATALOG = "oversight_db"
 # DuckDB 2 writes a format that 1.x cannot read unless told; this one opens in both.
 STORAGE = "v1.4.0"
+MEMORY = 2
+"""GiB that DuckDB may hold in the writing process, for the readers it serves too, if its own bound (four fifths of
+the machine) is higher; what is more goes through files beside the database."""
 
 
 def sql_file(name: str) -> str:
@@ -42,6 +45,9 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:")
     try:
         con.execute("SET allow_persistent_secrets=false")
+        if _gibibytes(memory_limit(con)) > MEMORY:
+            con.execute(f"SET memory_limit='{MEMORY}GiB'")
+        con.execute(f"SET temp_directory={literal(f'{path}.tmp')}")
         con.execute(f"ATTACH {literal(path)} AS {CATALOG} (STORAGE_VERSION '{STORAGE}')")
         con.execute(f"USE {CATALOG}")
         _prepare(con, path)
@@ -52,6 +58,16 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
         con.close()
         raise
     return con
+
+
+def memory_limit(con: duckdb.DuckDBPyConnection) -> str:
+    """What DuckDB may hold in memory, as it says it: "18.8 GiB"."""
+    return str(con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
+
+
+def _gibibytes(said: str) -> float:
+    number, unit = said.split()
+    return float(number) * {"KiB": 2**-20, "MiB": 2**-10, "GiB": 1.0, "TiB": 2**10}.get(unit, 0.0)
 
 
 def refuse_what_is_no_file(path: Path) -> None:
@@ -67,7 +83,7 @@ def _prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     con.execute("BEGIN")
     if not tables(con, CATALOG):
         con.execute(sql_file("schema.sql"))
-        con.execute("INSERT INTO meta VALUES ('schema', ?), ('made_by', ?)", [str(SCHEMA), _version()])
+        con.execute(f"INSERT INTO meta VALUES ('schema', '{SCHEMA}'), ('made_by', {literal(_version())})")
     con.execute(sql_file("views.sql"))
     con.execute("COMMIT")
 
