@@ -206,9 +206,14 @@ def _pairs(task: Task, seed: int, params: dict[str, Any]) -> Iterator[tuple[Ques
         items: Iterable[Any] = task.questions(seed=seed, **params)
         if not isinstance(items, Iterable):
             raise TypeError(f"it must yield (Question, Label) pairs, and returned {reprlib.repr(items)}")
+        named: dict[str, int] = {}
         for number, item in enumerate(items, start=1):
             match item:
-                case (Question(), Label(index=index)) if type(index) is int:
+                case (Question(source_id=name) as question, Label(index=index)) if type(index) is int:
+                    if name and named.setdefault(name, question.key) != question.key:
+                        raise ValueError(
+                            f"two different questions have the source_id {name!r}: give each its own, or none"
+                        )
                     yield item
                 case (Question(), Label(index=index)):
                     raise TypeError(f"a Label holds the index of the right answer, from 0, and not {index!r}")
