@@ -456,7 +456,9 @@ def slopes(taken: list[dict[str, Any]]) -> bool:
         a, b = (statistics.median(s[name] for s in part) for part in (middle, last))
         slope = statistics.linear_regression(thousands, [s[name] for s in (*middle, *last)]).slope
         ratio = b / a if a else float(b > 0)
-        wrong = b > LOG if name == "wal" else name not in ("rate", "db") and ratio > HELD and b - a > 2
+        wrong = (
+            b > LOG if name == "wal" else name not in ("rate", "db", "duckdb") and ratio > HELD and b - a > 2
+        )
         flat = flat and not wrong
         print(f"{name:10}{a:11.1f}{b:12.1f}{ratio:8.2f}{slope:+17.3f} {unit}{'   GROWS' if wrong else ''}")
     return flat
