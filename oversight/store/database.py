@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from oversight.errors import StoreError
+from oversight.store import wal
 
 SCHEMA = 3
 CATALOG = "oversight_db"
@@ -48,6 +49,10 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
         if _gibibytes(memory_limit(con)) > MEMORY:
             con.execute(f"SET memory_limit='{MEMORY}GiB'")
         con.execute(f"SET temp_directory={literal(f'{path}.tmp')}")
+        if wal.log_of(path).exists() and path.exists():  # opened to write, a log is written over
+            con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
+            wal.refuse_what_is_unread(con, CATALOG, path)
+            con.execute(f"DETACH {CATALOG}")
         con.execute(f"ATTACH {literal(path)} AS {CATALOG} (STORAGE_VERSION '{STORAGE}')")
         con.execute(f"USE {CATALOG}")
         _prepare(con, path)
@@ -120,6 +125,8 @@ def check_ours(con: duckdb.DuckDBPyConnection, path: Path, catalog: str) -> None
 def cannot_open(path: Path, error: duckdb.Error) -> StoreError:
     """DuckDB's error on opening, as one line that says what to do."""
     text = str(error)
+    if damage := wal.refused(path, error):
+        return damage
     if "lock" in text.lower():
         found = re.search(r"PID (\d+)", text)
         who = f"process {found.group(1)}" if found else "another process"
