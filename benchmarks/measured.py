@@ -73,7 +73,7 @@ def process(command: Sequence[str | Path], folder: Path, **environment: str) -> 
 def debates(folder: Path, number: int, *options: str) -> list[str]:
     """The command that plays three-round debates (seven calls each) with the instant model."""
     (folder / "instant.py").write_text(MODEL)
-    seats = ["--judge", "instant:Instant", "--debater", "instant:Instant"]
+    seats = ["--judge", "instant:Instant", "--debater", "instant:Instant:temperature=1"]
     argv = [
         "run",
         "debate:rounds=3",

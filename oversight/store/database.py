@@ -16,7 +16,7 @@ SCHEMA = 3
 CATALOG = "oversight_db"
 # DuckDB 2 writes a format that 1.x cannot read unless told; this one opens in both.
 STORAGE = "v1.4.0"
-MEMORY = 2
+MEMORY = 1
 """GiB that DuckDB may hold in the writing process, for the readers it serves too, if its own bound (four fifths of
 the machine) is higher; what is more goes through files beside the database."""
 
@@ -46,7 +46,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:")
     try:
         con.execute("SET allow_persistent_secrets=false")
-        if _gibibytes(memory_limit(con)) > MEMORY:
+        if _memory_limit(con) > MEMORY:
             con.execute(f"SET memory_limit='{MEMORY}GiB'")
         con.execute(f"SET temp_directory={literal(f'{path}.tmp')}")
         if wal.log_of(path).exists() and path.exists():  # opened to write, a log is written over
@@ -65,13 +65,9 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def memory_limit(con: duckdb.DuckDBPyConnection) -> str:
-    """What DuckDB may hold in memory, as it says it: "18.8 GiB"."""
-    return str(con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
-
-
-def _gibibytes(said: str) -> float:
-    number, unit = said.split()
+def _memory_limit(con: duckdb.DuckDBPyConnection) -> float:
+    """GiB that DuckDB may hold in memory; it says "18.8 GiB"."""
+    number, unit = str(con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]).split()
     return float(number) * {"KiB": 2**-20, "MiB": 2**-10, "GiB": 1.0, "TiB": 2**10}.get(unit, 0.0)
 
 

@@ -22,15 +22,13 @@ from typing import Any
 import duckdb
 
 from oversight.errors import StoreError
-from oversight.store.database import CATALOG, first_line, literal, memory_limit, open_for_writing
+from oversight.store.database import CATALOG, first_line, literal, open_for_writing
 
 Row = Sequence[Any]
 _Group = tuple[dict[str, list[Row]], list[str], asyncio.Future[None] | None]
 
 PAUSES = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0)
 """Seconds before a commit for which there was no memory is tried again."""
-TRIM, TRIMMED = 32_000_000, "64MiB"
-"""After so many characters of rows, memory is trimmed to so much."""
 MOST_TEXT = 16_000_000
 """Characters of rows in one statement; more rows are written by several, in one transaction."""
 
@@ -43,8 +41,6 @@ class Writer:
         self.con = open_for_writing(path)
         self._columns = self._types()
         self._prepared: set[str] = set()
-        self._memory = memory_limit(self.con)
-        self._written = 0  # characters, since memory was trimmed
         self._rows: dict[str, list[Row]] = {}
         self._first: list[str] = []
         self._waiting: asyncio.Future[None] | None = None
@@ -151,14 +147,6 @@ class Writer:
                 time.sleep(pause)
         return self._commit(rows, first)
 
-    def _trim(self) -> None:
-        """Have DuckDB let go of blocks of the file that it keeps for reading again: it would keep all that was ever
-        written, up to `MEMORY`."""
-        self._written = 0
-        with contextlib.suppress(duckdb.Error):  # a reader holds more than that just now
-            self.con.execute(f"SET memory_limit='{TRIMMED}'")
-        self.con.execute(f"SET memory_limit='{self._memory}'")
-
     def _commit(self, rows: dict[str, list[Row]], first: list[str]) -> None:
         con = self.con
         con.execute("BEGIN")
@@ -172,8 +160,6 @@ class Writer:
             with contextlib.suppress(duckdb.Error):  # where the commit itself failed, DuckDB has rolled back
                 con.execute("ROLLBACK")
             raise
-        if self._written > TRIM:
-            self._trim()
 
     def _write(self, table: str, rows: Sequence[Row]) -> None:
         if table not in self._prepared:
@@ -185,7 +171,6 @@ class Writer:
             self._write(table, rows[half:])
         else:
             self.con.execute(f"EXECUTE insert_{table}({literal(text)})")
-            self._written += len(text)
 
     def write_now(self, rows: dict[str, list[Row]], first: list[str] | None = None) -> None:
         """Commit rows at once, from outside the event loop (a run's first and last row)."""
