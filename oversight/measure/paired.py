@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from oversight.measure.judged import chosen, judged
-from oversight.measure.measured import Measured, mean_of, undefined
+from oversight.measure.measured import Measured, mean_of, undefined, within
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
@@ -112,7 +112,7 @@ def difference(a: Sequence[Answered], b: Sequence[Answered], unmatched: bool = F
     values, groups = [x - y for x, y, _ in both], [group for *_, group in both]
     differing = sum(abs(v) > 1e-12 for v in values)
     reason = _why_not(len(shared), only_a, only_b, len(both), unmatched)
-    estimate = undefined(reason) if reason else mean_of(values, groups)
+    estimate = undefined(reason) if reason else within(mean_of(values, groups), -1, 1)
     if estimate.low is not None and differing < FEW_DIFFERING and estimate.caution is None:
         estimate = _with_caution(estimate, f"they differ on fewer than {FEW_DIFFERING} questions")
     known = bool(both) and reason is None

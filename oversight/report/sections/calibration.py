@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from oversight.measure.calibration import measure_calibration, statements
+from oversight.measure.calibration import measure_calibration
 from oversight.report.figures import Panels, Point
 from oversight.report.sections.shared import (
+    NO_PROBABILITIES,
     WHO,
-    Arms,
     Grid,
     Section,
+    Source,
     estimate_text,
     of_each_task,
     panels_by_label,
     reasons_text,
-    who,
 )
 
-if TYPE_CHECKING:
-    from oversight.store.reading import Reader
 
-
-def calibration_section(reader: Reader, run: int | None, arms: Arms) -> Section:
-    found = {(one.task, one.arm): one.of for one in measure_calibration(reader, run)}
+def calibration_section(source: Source) -> Section:
+    arms = source.arms
+    found = {(one.task, one.arm): one.of for one in measure_calibration(source.reader, source.run)}
 
     def drawn(task: str) -> Panels | None:
         panels = panels_by_label(
@@ -42,29 +38,23 @@ def calibration_section(reader: Reader, run: int | None, arms: Arms) -> Section:
         if (one := found.get((row.task, row.arm))) is None:
             continue
         numbers = [estimate_text(m, ".3f") for m in (one.brier, one.log_loss, one.slope, one.intercept)]
-        rows.append((*who(arms, row), f"{one.verdicts:,}", *numbers))
+        rows.append((*arms.who(row), f"{one.verdicts:,}", *numbers))
         parts = (
             ("Brier", one.brier),
             ("log loss", one.log_loss),
             ("slope", one.slope),
             ("intercept", one.intercept),
         )
-        reasons += [(f"{arms.label(row)}, {what}", m.reason or m.caution) for what, m in parts]
+        reasons += [(f"{arms.told(row)}, {what}", m.reason or m.caution) for what, m in parts]
     said = (
         "Brier: the mean of Σ(p − right)² over the answers (0 best, 2 worst); log loss in nats; slope and intercept of the "
         "outcome's log-odds in the forecast's, 1 and 0 for a calibrated judge; clustered 95 % intervals in brackets. "
         "Bars of the curves: Wilson's, with the groups' design effect.",
         *reasons_text(reasons),
     )
-    figures = of_each_task(
-        "reliability", "Reliability: tenths of the probabilities; dashed: calibrated.", arms, drawn
-    )
-    missing = (
-        None
-        if figures
-        else "no judge gave probabilities (elicit=letters, texts, logprobs, credence or votes do)"
-    )
+    if not rows:
+        return Section("Calibration", missing=NO_PROBABILITIES)
+    caption = "Reliability: tenths of the probabilities; dashed: calibrated."
+    figures = of_each_task("calibration", caption, arms, drawn)
     head = (*WHO, "verdicts", "Brier", "log loss", "slope", "intercept")
-    table = Grid(head, tuple(rows), 3) if rows else None
-    sql = statements(run)
-    return Section("reliability", "Calibration", said if rows else (), figures, missing, table, sql)
+    return Section("Calibration", said, figures, table=Grid(head, tuple(rows), 3))

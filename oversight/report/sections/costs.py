@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from oversight.measure import frontier, money
-from oversight.measure.accuracy import Accuracy
 from oversight.report.figures import Panel, Panels, Point
 from oversight.report.sections.shared import (
     WHO,
     Arms,
     Grid,
     Section,
+    Source,
     interval_text,
     of_each_task,
     reasons_text,
     told_bounds,
-    who,
 )
 from oversight.report.terminal import count, dollars, percent
 
-if TYPE_CHECKING:
-    from oversight.store.reading import Reader
 
-
-def costs_section(reader: Reader, run: int | None, arms: Arms) -> Section:
-    unit, found = _frontiers(reader, run)
+def frontier_section(source: Source) -> Section:
+    arms, title = source.arms, "Cost and accuracy"
+    found = frontier.measure_frontier(source.reader, source.run)
+    if not found:
+        return Section(title, missing="nothing was played to its end")
+    unit = found[0].unit
     told: Callable[[float | None], str] = dollars if unit == "cost" else _tokens
     rows, reasons = [], []
     for one in found:
@@ -39,8 +38,8 @@ def costs_section(reader: Reader, run: int | None, arms: Arms) -> Section:
                 interval_text(place.interval),
             )
             on = {None: "none", True: "yes", False: "no"}[place.on_frontier]
-            rows.append((*who(arms, row), *numbers, on, percent(place.confidence)))
-            reasons.append((arms.label(row), place.reason or place.cost.caution))
+            rows.append((*arms.who(row), *numbers, on, percent(place.confidence)))
+            reasons.append((arms.told(row), place.reason or place.cost.caution or place.interval.caution))
 
     def drawn(task: str) -> Panels | None:
         panels = tuple(
@@ -49,9 +48,9 @@ def costs_section(reader: Reader, run: int | None, arms: Arms) -> Section:
         axis = "US dollars an episode" if unit == "cost" else "tokens an episode (prompt and completion)"
         return Panels(panels, axis, "judge accuracy", "number") if panels else None
 
-    free = bool(found) and all(not p.cost.value for one in found for p in one.places)
+    free = all(not p.cost.value for one in found for p in one.places)
     caption = "Accuracy against cost; grey: the frontier, on which no arm is beaten in both."
-    figures = () if free else of_each_task("cost", caption, arms, drawn)
+    figures = () if free else of_each_task("frontier", caption, arms, drawn)
     missing = None
     if not figures:
         missing = (
@@ -74,32 +73,14 @@ def costs_section(reader: Reader, run: int | None, arms: Arms) -> Section:
         "on frontier",
         "certainty",
     )
-    table = Grid(head, tuple(rows), 3) if rows else None
-    return Section(
-        "cost", "Cost and accuracy", said if rows else (), figures, missing, table, frontier.statements(run)
-    )
-
-
-def _frontiers(reader: Reader, run: int | None) -> tuple[frontier.Unit, list[frontier.Frontier]]:
-    """In dollars where every arm's are known and some cost anything, else in tokens."""
-    found = frontier.measure_frontier(reader, run, "cost")
-    costs = [place.cost.value for one in found for place in one.places]
-    if None not in costs and any(costs):
-        return "cost", found
-    return "tokens", frontier.measure_frontier(reader, run, "tokens")
-
-
-def _labelled(arms: Arms, row: Accuracy) -> str:
-    """With the judge, where the database has others of its name."""
-    alike = arms.stored[row.task, row.arm] == row.judge
-    return arms.label(row) if alike else f"{arms.label(row)} · {row.judge}"
+    return Section(title, said, figures, missing, Grid(head, tuple(rows), 3))
 
 
 def _frontier_panel(one: frontier.Frontier, arms: Arms) -> Panel:
     known = [p for p in one.places if p.cost.value is not None and p.accuracy is not None]
     points = tuple(
         Point(
-            _labelled(arms, arms.of(one.task, p.arm)),
+            arms.label(arms.of(one.task, p.arm)),
             p.cost.value or 0.0,
             p.accuracy or 0.0,
             p.interval.low,
@@ -117,7 +98,7 @@ def _tokens(number: float | None) -> str:
     return "unknown" if number is None else f"{number:,.0f}"
 
 
-def spending_section(reader: Reader, run: int | None, arms: Arms) -> Section:
+def spending_section(source: Source) -> Section:
     rows = tuple(
         (
             row.model or "sum",
@@ -129,10 +110,10 @@ def spending_section(reader: Reader, run: int | None, arms: Arms) -> Section:
             dollars(row.cost),
             dollars(row.saved),
         )
-        for row in money.measure_money(reader, run)
+        for row in money.measure_money(source.reader, source.run)
     )
-    said = ("Found calls were in the store or shared; saved is what they had cost.",) if rows else ()
+    if not rows:
+        return Section("Spending", missing="no call was made (imported transcripts have none)")
+    said = ("Found calls were in the store or shared; saved is what they had cost.",)
     head = ("model", "seat", "paid", "found", "tokens in", "tokens out", "cost $", "saved $")
-    table = Grid(head, rows, 2) if rows else None
-    missing = None if rows else "no call was made (imported transcripts have none)"
-    return Section("spending", "Spending", said, (), missing, table, money.statements(run))
+    return Section("Spending", said, table=Grid(head, rows, 2))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from oversight.measure import strength
+from oversight.measure import accuracy
 from oversight.measure.accuracy import Accuracy, Interval
+from oversight.measure.arms import ArmRow, measure_arms
 from oversight.measure.measured import Measured
 from oversight.report.figures import Panel, Panels, Point, Rows
 from oversight.report.naming import titles
 
+if TYPE_CHECKING:
+    from oversight.store.reading import Reader
+
 PLACES = (" (floor)", "", " (ceiling)")
-
-
 WHO = ("task", "judge", "protocol")
+NO_PROBABILITIES = "no judge gave probabilities (elicit=letters, texts, logprobs, credence or votes do)"
+NOBODY_ARGUED = "no protocol in which somebody argues was played"
+NO_PROTOCOL = "no protocol but the judge alone was played"
 
 
 @dataclass(frozen=True)
@@ -38,64 +44,91 @@ class Grid:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report. `missing` says why it has no figure."""
+    """What a report says of one measure. `missing` says why it has no figure, or nothing at all."""
 
-    name: str
     title: str
-    said: tuple[str, ...]
+    said: tuple[str, ...] = ()
     figures: tuple[Shown, ...] = ()
     missing: str | None = None
     table: Grid | None = None
-    sql: Mapping[str, str] = field(default_factory=dict)
+
+
+class OfArm(Protocol):
+    """What is measured of one arm on one task."""
+
+    @property
+    def task(self) -> str: ...
+
+    @property
+    def arm(self) -> int: ...
+
+
+T = TypeVar("T", bound=OfArm)
 
 
 @dataclass(frozen=True)
 class Arms:
-    """The arms that a report is on, by task, judge and place, and what it calls them. `stored`: each one's judge as the
-    database names it, by which some measures pool judges of one model."""
+    """The arms that a report is on, by task, judge and place, and what it calls them."""
 
-    rows: tuple[Accuracy, ...]
+    rows: tuple[ArmRow, ...]
     labels: Mapping[tuple[str, int], str]
-    stored: Mapping[tuple[str, int], str]
 
-    def of(self, task: str, arm: int) -> Accuracy:
+    def of(self, task: str, arm: int) -> ArmRow:
         return next(row for row in self.rows if (row.task, row.arm) == (task, arm))
 
-    def label(self, row: Accuracy) -> str:
-        return self.labels[row.task, row.arm]
+    def label(self, one: OfArm) -> str:
+        return self.labels[one.task, one.arm]
+
+    def told(self, one: OfArm) -> str:
+        """Its label, with judge and task where there are several."""
+        parts = [self.label(one)]
+        parts += [self.of(one.task, one.arm).judge] if len({row.judge for row in self.rows}) > 1 else []
+        parts += [one.task] if len(self.tasks) > 1 else []
+        return " · ".join(parts)
+
+    def who(self, one: OfArm) -> tuple[str, str, str]:
+        """The cells that name it: task, judge and protocol."""
+        return one.task, self.of(one.task, one.arm).judge, self.label(one)
+
+    def ordered(self, found: Iterable[T]) -> list[T]:
+        """In the order of the arms."""
+        places = {(row.task, row.arm): n for n, row in enumerate(self.rows)}
+        return sorted(found, key=lambda one: places[one.task, one.arm])
 
     @property
     def tasks(self) -> list[str]:
         return list(dict.fromkeys(row.task for row in self.rows))
 
 
-def named_arms(measured: Sequence[Accuracy]) -> Arms:
-    """The arms, each judge named with what tells it from others of its model; labels say who speaks where a task has
-    several speakers."""
-    described = [
-        json.dumps({k: v for k, v in r.players["judge"].items() if k != "template"}) for r in measured
-    ]
-    judges = strength.player_names(set(described))
-    rows = [replace(row, judge=judges[text]) for row, text in zip(measured, described, strict=True)]
-    named = titles(rows)
-    speakers: dict[str, set[str]] = {}
-    for row in rows:
-        speakers.setdefault(row.task, set()).update({row.speaker} if row.speaker else ())
-    labels = {
-        (row.task, row.arm): named[row.task, row.arm]
-        + (f" · {row.speaker}" if row.speaker and len(speakers[row.task]) > 1 else "")
-        + PLACES[row.place]
-        for row in rows
-    }
-    stored = {(row.task, row.arm): row.judge for row in measured}
-    return Arms(tuple(sorted(rows, key=lambda row: (row.task, row.judge, row.place))), labels, stored)
+@dataclass(frozen=True)
+class Source:
+    """What a report is on: the whole database, or what one run of it planned. Measured as it is asked for."""
+
+    reader: Reader
+    run: int | None = None
+
+    @cached_property
+    def arms(self) -> Arms:
+        """Labels say who speaks where a task has several speakers."""
+        rows = measure_arms(self.reader, self.run)
+        named = titles(rows)
+        speakers: dict[str, set[str]] = {}
+        for row in rows:
+            speakers.setdefault(row.task, set()).update({row.speaker} if row.speaker else ())
+        labels = {
+            (row.task, row.arm): named[row.task, row.arm]
+            + (f" · {row.speaker}" if row.speaker and len(speakers[row.task]) > 1 else "")
+            + PLACES[row.place]
+            for row in rows
+        }
+        return Arms(tuple(rows), labels)
+
+    @cached_property
+    def accuracy(self) -> dict[tuple[str, int], Accuracy]:
+        return {(row.task, row.arm): row for row in accuracy.measure(self.reader, self.run)}
 
 
-def who(arms: Arms, row: Accuracy) -> tuple[str, str, str]:
-    return row.task, row.judge, arms.label(row)
-
-
-def by_label(arms: Arms, task: str) -> list[Accuracy]:
+def by_label(arms: Arms, task: str) -> list[ArmRow]:
     """A task's arms, floors first and ceilings last whichever the judge."""
     return sorted((row for row in arms.rows if row.task == task), key=lambda row: row.place)
 
@@ -114,7 +147,7 @@ def of_each_task(
 
 
 def panels_by_label(
-    arms: Arms, task: str, points: Callable[[Accuracy], list[Point]], titled: str = ""
+    arms: Arms, task: str, points: Callable[[ArmRow], list[Point]], titled: str = ""
 ) -> tuple[Panel, ...]:
     """A panel an arm, its judges being the series; arms without points are left out."""
     found: dict[str, list[Point]] = {}
@@ -154,9 +187,14 @@ def held(share: float | None) -> float | None:
 
 
 def reasons_text(given: Iterable[tuple[str, str | None]]) -> list[str]:
-    """A line for each reason, with whom it concerns."""
+    """A line for each reason or caution, with whom it concerns."""
+    rows = list(given)
     found: dict[str, list[str]] = {}
-    for who, reason in given:
-        if reason and who not in found.setdefault(reason, []):
-            found[reason].append(who)
-    return [f"{reason[:1].upper()}{reason[1:]}: {'; '.join(who)}." for reason, who in found.items()]
+    for named, reason in rows:
+        if reason:
+            found.setdefault(reason, []).append(named)
+    return [
+        f"{reason[:1].upper()}{reason[1:]}: "
+        f"{'all of them' if 1 < len(of) == len(rows) else '; '.join(dict.fromkeys(of))}."
+        for reason, of in found.items()
+    ]

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oversight.measure import strength
+from oversight.measure.seats import player_names
 from oversight.report.figures import Panel, Panels, Point
-from oversight.report.sections.shared import Arms, Grid, Section, bounds_text, of_each_task, reasons_text
+from oversight.report.sections.shared import (
+    Arms,
+    Grid,
+    Section,
+    Source,
+    bounds_text,
+    of_each_task,
+    reasons_text,
+)
 
-if TYPE_CHECKING:
-    from oversight.store.reading import Reader
 
-
-def strength_section(reader: Reader, run: int | None, arms: Arms) -> Section:
+def strength_section(source: Source) -> Section:
     """Self-play is where accuracy is of one debater's strength, not of two (Khan 2024, arXiv 2402.06782, §5)."""
-    sql = strength.statements(run)
-    matches = reader.sql(sql["matches"]).rows
+    arms = source.arms
+    matches = source.reader.sql(strength.statements(source.run)["matches"]).rows
     described: dict[tuple[str, int], set[str]] = {}
     for match in matches:
         described.setdefault((match[0], match[1]), set()).update(match[4:6])
-    names = strength.player_names(set().union(*described.values()))
-    found = strength.measure_strength(reader, run)
+    names = player_names(set().union(*described.values()))
+    found = strength.measure_strength(source.reader, source.run)
     elo = {(one.task, one.judge, r.player): r for one in found for r in one.of.ratings}
     points: dict[str, list[Point]] = {}
     for (task, arm), players in described.items():
-        row = arms.of(task, arm)
-        rating = elo[task, arms.stored[task, arm], names[min(players)]]
+        row = source.accuracy[task, arm]
+        rating = elo[task, row.judge, names[min(players)]]
         if len(players) == 1 and rating.elo.value is not None and row.accuracy is not None:
             series = row.judge if _one_protocol(described, arms) else f"{row.judge} · {arms.label(row)}"
             bars = row.interval.low, row.interval.high, rating.elo.low, rating.elo.high
@@ -40,7 +46,7 @@ def strength_section(reader: Reader, run: int | None, arms: Arms) -> Section:
         return Panels((Panel("", of_task),), axis, "judge accuracy", "number", joined=True)
 
     caption = "Judge accuracy in debates of a debater with itself, against its Elo; 95 % intervals both ways."
-    figures = of_each_task("elo", caption, arms, drawn)
+    figures = of_each_task("strength", caption, arms, drawn)
     missing = None
     if not figures:
         several = any(len(one.of.ratings) > 1 for one in found)
@@ -50,7 +56,7 @@ def strength_section(reader: Reader, run: int | None, arms: Arms) -> Section:
             else "no task has debates between several debaters (--opponent)"
         )
     table, said = _strengths(found)
-    return Section("elo", "Debater strength", said, figures, missing, table, sql if found else {})
+    return Section("Debater strength", said, figures, missing, table)
 
 
 def _one_protocol(described: Mapping[tuple[str, int], Any], arms: Arms) -> bool:
