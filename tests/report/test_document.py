@@ -216,7 +216,9 @@ def test_a_figure_without_data_says_why_it_is_not_there(play: Play, tmp_path: Pa
     out = tmp_path / "out"
     with open_reader(tmp_path / "db.duckdb") as reader:
         files = write_report(reader, out)
-    assert {"figures/accuracy.png", "figures/frontier.svg"} < set(files) and "figures/strength.png" not in files
+    assert {"figures/accuracy.png", "figures/frontier.svg"} < set(
+        files
+    ) and "figures/strength.png" not in files
     for name in ("report.md", "report.html"):
         assert (out / name).read_text().count("Nothing to show: ") == len(reasons)
 
