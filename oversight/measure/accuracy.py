@@ -209,7 +209,7 @@ def measure(reader: Reader, run: int | None = None) -> list[Accuracy]:
                 again=values["arm"] in again,
             )
         )
-    return sorted(rows, key=lambda row: (row.task, row.judge, row.place))
+    return sorted(rows, key=lambda row: (row.task, row.judge, row.place, row.again))
 
 
 def _splits(clusters: Sequence[tuple[bool | None, int, int, str]]) -> list[Split]:

@@ -52,7 +52,7 @@ def measure_arms(reader: Reader, run: int | None = None) -> list[ArmRow]:
         )
         for task, arm, protocol, params, _, speaker, players in reader.sql(statement(run)).rows
     ]
-    return sorted(rows, key=lambda row: (row.task, row.judge, row.place))
+    return sorted(rows, key=lambda row: (row.task, row.judge, row.place, row.again))
 
 
 def beside(arm: ArmRow, arms: Sequence[ArmRow], place: int) -> tuple[ArmRow | None, str | None]:

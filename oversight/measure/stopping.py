@@ -7,7 +7,9 @@ finished can: a long reply, a retry or a refusal comes late.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from oversight.measure.judged import chosen, judged
@@ -84,7 +86,8 @@ def measure_stopping(
     of_group = _differences(reader, task, a, b, run)
     known = [(group, done) for group, done, _, finished in order if finished and group in of_group]
     unknown = any(n for *_, n in paid)
-    spent = [math.fsum(cost or 0 for place, cost, _ in paid if place <= done) for _, done in known]
+    places, sums = [place for place, *_ in paid], [0.0, *accumulate(cost or 0.0 for _, cost, _ in paid)]
+    spent = [sums[bisect_right(places, done)] for _, done in known]
     costs = None if unknown else [after - before for before, after in zip([0.0, *spent], spent, strict=False)]
     values = [of_group[group] for group, _ in known]
     found = sequential(values, width=width, spend=spend, costs=costs, effect=effect)
@@ -97,7 +100,7 @@ def measure_stopping(
         None if at is None else known[at][1],
         sum(n for *_, n, _ in order),
         None if at is None or unknown else spent[at],
-        None if unknown else math.fsum(cost for _, cost, _ in paid),
+        None if unknown else sums[-1],
     )
 
 

@@ -322,8 +322,10 @@ def _print_ledger(found: Sequence[Compared]) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for title, row in arms.values():
-        where = f" · {row.task} · {row.judge}" if many else ""
-        table.add_row(cell(title + where), *(f"{getattr(row, s):,}" for s in shown), f"{row.episodes:,}")
+        where = [part for part in (row.task, row.judge) if many and part not in title]
+        table.add_row(
+            cell(" · ".join([title, *where])), *(f"{getattr(row, s):,}" for s in shown), f"{row.episodes:,}"
+        )
     print_table(table)
 
 
@@ -348,8 +350,10 @@ def notes(found: Sequence[Compared], every_pair: bool = False) -> list[str]:
     if len(found) > 1:
         _, head, method = ADJUSTED[found[0].method]
         lines.append(f"{head}: adjusted for these {len(found)} comparisons, {method}.")
+    several = len({(one.a.task, one.a.judge) for one in found}) > 1
     for one in found:
-        d, name = one.difference, one_line(f"{one.titles[0]} less {one.titles[1]}")
+        where = f" ({one.a.task}, {one.a.judge})" if several else ""
+        d, name = one.difference, one_line(f"{one.titles[0]} less {one.titles[1]}{where}")
         if d.difference.reason:
             lines.append(f"{name}: {d.difference.reason}.")
         if d.difference.caution:

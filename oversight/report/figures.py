@@ -69,11 +69,12 @@ class Dot:
 
 @dataclass(frozen=True)
 class Rows:
-    """Estimates one below the other; rows and series in the order in which they first come."""
+    """Estimates one below the other; rows and series in the order in which they first come. `zero`: a line there."""
 
     dots: tuple[Dot, ...]
     axis: str
     unit: Unit
+    zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _rows(what: Rows) -> Figure:
     axes.grid(visible=False, axis="y")
     if what.unit == "share":
         axes.set_xlim(-0.02, 1.02)
-    if what.unit == "points":
+    if what.unit == "points" or what.zero:
         axes.axvline(0, color="#666666", linewidth=0.8)
     _unit(axes.xaxis, what.unit)
     axes.set_xlabel(what.axis)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from oversight.report.safe import cell, one_line
 from oversight.report.tables import ANY_WIDTH
 
 if TYPE_CHECKING:
-    from oversight.report.sections import Grid, Section
+    from oversight.report.sections import Section
     from oversight.store.reading import Reader
 
 STATUSES = ("decided", "tie", "unparsable", "refused", "failed", "unfinished")
@@ -70,8 +69,8 @@ def print_sections(sections: Mapping[str, Section]) -> None:
         if section.table is None:
             print(one_line(f"Nothing to show: {section.missing}."))
             continue
-        for heading, grid in _by_judge(section.table):
-            print("\n" + one_line(heading) if heading else "")
+        for heading, grid in section.table.by_judge():
+            print("\n" + one_line(f"Task {heading[0]}   judge {heading[1]}") if heading else "")
             table = _table(*grid.head, names=grid.names)
             for row in grid.rows:
                 table.add_row(*(cell(text) for text in row))
@@ -82,18 +81,6 @@ def print_sections(sections: Mapping[str, Section]) -> None:
             print()
         for line in section.said:
             print(one_line(line))
-
-
-def _by_judge(grid: Grid) -> list[tuple[str, Grid]]:
-    """A table without its columns of task and judge for each of them; a table without these, and sums, as they are."""
-    if grid.head[:2] != ("task", "judge"):
-        return [("", grid)]
-    found = []
-    for (task, judge), section in groupby(grid.rows, key=lambda row: row[:2]):
-        heading = f"Task {task}   judge {judge}" if judge else ""
-        rows = tuple(row[2:] if judge else (task, *row[3:]) for row in section)
-        found.append((heading, replace(grid, head=grid.head[2:], rows=rows, names=grid.names - 2)))
-    return found
 
 
 def _headline(reader: Reader, run: int | None) -> Text:

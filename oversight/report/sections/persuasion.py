@@ -74,12 +74,11 @@ def rescue_and_harm_section(source: Source) -> Section:
         rates = (("rescue", one.rescue), ("harm", one.harm))
         rows.append((*arms.who(one), *(cell for _, r in rates for cell in (f"{r.of:,.4g}", *_cells(r)))))
         for what, r in rates:
-            label = f"{arms.label(one)} · {arms.of(one.task, one.arm).judge}"
             reasons.append(
                 (f"{arms.told(one)}, {what}", one.reason or r.interval.reason or r.interval.caution)
             )
             if r.share is not None:
-                dots.append((one.task, Dot(label, what, r.share, r.interval.low, r.interval.high)))
+                dots.append((one.task, Dot(arms.judged(one), what, r.share, r.interval.low, r.interval.high)))
     if not rows:
         return Section(title, missing=NO_PROTOCOL)
 

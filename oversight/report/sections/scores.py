@@ -35,7 +35,9 @@ def score_difference_section(source: Source) -> Section:
 
     def drawn(task: str) -> Rows | None:
         of_task = tuple(dot for of, dot in dots if of == task)
-        return Rows(of_task, "agent score difference (Brier; −2 to 2)", "number") if of_task else None
+        return (
+            Rows(of_task, "agent score difference (Brier; −2 to 2)", "number", zero=True) if of_task else None
+        )
 
     said = (
         "The proper score that arguing the right answer earns by the judge's probabilities, less that of a wrong one, on the "

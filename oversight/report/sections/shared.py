@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from oversight.measure import accuracy
@@ -40,6 +41,17 @@ class Grid:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     names: int
+
+    def by_judge(self) -> list[tuple[tuple[str, str] | None, Grid]]:
+        """A table for each task and judge, without their columns; a sum, and a table that has none of them, under None."""
+        if self.head[:2] != WHO[:2]:
+            return [(None, self)]
+        found: list[tuple[tuple[str, str] | None, Grid]] = []
+        for (task, judge), section in groupby(self.rows, key=lambda row: row[:2]):
+            rows = tuple(row[2:] if judge else (task, *row[3:]) for row in section)
+            heading = (task, judge) if judge else None
+            found.append((heading, Grid(self.head[2:], rows, self.names - 2)))
+        return found
 
 
 @dataclass(frozen=True)
@@ -79,12 +91,14 @@ class Arms:
     def label(self, one: OfArm) -> str:
         return self.labels[one.task, one.arm]
 
+    def judged(self, one: OfArm) -> str:
+        """Its label, with the judge where there are several."""
+        several = len({row.judge for row in self.rows}) > 1
+        return f"{self.label(one)} · {self.of(one.task, one.arm).judge}" if several else self.label(one)
+
     def told(self, one: OfArm) -> str:
         """Its label, with judge and task where there are several."""
-        parts = [self.label(one)]
-        parts += [self.of(one.task, one.arm).judge] if len({row.judge for row in self.rows}) > 1 else []
-        parts += [one.task] if len(self.tasks) > 1 else []
-        return " · ".join(parts)
+        return f"{self.judged(one)} · {one.task}" if len(self.tasks) > 1 else self.judged(one)
 
     def who(self, one: OfArm) -> tuple[str, str, str]:
         """The cells that name it: task, judge and protocol."""
