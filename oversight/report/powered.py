@@ -120,7 +120,7 @@ def stop_rows(
     rows = []
     for one in found:
         rule = {"width": stop.width, "spend": stop.spend, "effect": stop.effect}
-        if one.difference.difference.reason:  # not comparable: nothing was looked at
+        if one.difference.a is None:  # not comparable: nothing was looked at
             looked = None
         else:
             looked = measure_stopping(reader, one.a.task, one.a.arm, one.b.arm, **rule, run=run)  # type: ignore[arg-type]
