@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from oversight.measure.measured import LEVEL, NO_SPREAD, clustered, few
@@ -229,7 +229,9 @@ def of_groups(rows: Iterable[tuple[str, float, float]]) -> Interval:
     for group, n, k in rows:
         decided[group] += n
         right[group] += k
-    return interval([decided[g] for g in sorted(decided)], [right[g] for g in sorted(decided)])
+    found = interval([decided[g] for g in sorted(decided)], [right[g] for g in sorted(decided)])
+    groups = sum(n > 0 for n in decided.values())
+    return found if found.low is None else replace(found, caution=few(groups))
 
 
 def of_strata(rows: Sequence[tuple[bool | None, int, int, str]]) -> Interval:
@@ -287,7 +289,7 @@ def interval(decided: Sequence[float], right: Sequence[float]) -> Interval:
     if 0 < k < n and _spread(sizes, ones):
         _, error, low, high = clustered(sizes, ones)
         if error > NO_SPREAD and low > 0 and high < 1:
-            return Interval(low, high, "t", caution=few(len(given)))
+            return Interval(low, high, "t")
     return wilson(sizes, ones)
 
 
@@ -311,4 +313,4 @@ def wilson(decided: Sequence[float], right: Sequence[float]) -> Interval:
             n * min(1.0, unclustered / error**2) * float(norm.ppf(tail) / t.ppf(tail, groups - 1)) ** 2
         )
     low, high = proportion_confint(mean * effective, effective, alpha=1 - LEVEL, method="wilson")
-    return Interval(max(0.0, float(low)), min(1.0, float(high)), "wilson", caution=few(groups))
+    return Interval(max(0.0, float(low)), min(1.0, float(high)), "wilson")

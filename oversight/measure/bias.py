@@ -185,8 +185,7 @@ def measure_knew_already(reader: Reader, run: int | None = None) -> list[KnewAlr
     for task, arm, group, answers, correct in reader.sql(statements(run)["judge alone"]).rows:
         found.setdefault((task, arm), []).append((correct - 1 / answers, group))
     return [
-        KnewAlready(*key, within(mean_of([v for v, _ in rows], [g for _, g in rows]), -1, 1))
-        for key, rows in found.items()
+        KnewAlready(*key, mean_of([v for v, _ in rows], [g for _, g in rows])) for key, rows in found.items()
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oversight.measure.arms import ArmRow, beside, measure_arms
-from oversight.measure.measured import LEVEL, Measured, few, group_counts, mean_of, undefined, within
+from oversight.measure.measured import LEVEL, Measured, few, group_counts, mean_of, undefined
 from oversight.measure.paired import Answered, measure_answered, statement
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def gap_recovered(
     """
     if not len(groups):
         return _none(undefined("no question was decided in all three arms"))
-    gap = within(mean_of([c - n for n, c in zip(naive, ceiling, strict=True)], groups), -1, 1)
+    gap = mean_of([c - n for n, c in zip(naive, ceiling, strict=True)], groups)
     means = [sum(x) / len(x) for x in (naive, protocol, ceiling)]
     if gap.low is None or gap.high is None:
         return Gap(undefined(f"the gap: {gap.reason}", gap.n, gap.groups), gap, *means)

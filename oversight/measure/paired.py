@@ -112,12 +112,12 @@ def difference(a: Sequence[Answered], b: Sequence[Answered], unmatched: bool = F
     values, groups = [x - y for x, y, _ in both], [group for *_, group in both]
     differing = sum(abs(v) > 1e-12 for v in values)
     reason = _why_not(len(shared), only_a, only_b, len(both), unmatched)
-    estimate = undefined(reason) if reason else within(mean_of(values, groups), -1, 1)
+    estimate = undefined(reason) if reason else mean_of(values, groups)
     if estimate.low is not None and differing < FEW_DIFFERING and estimate.caution is None:
         estimate = _with_caution(estimate, f"they differ on fewer than {FEW_DIFFERING} questions")
     known = bool(both) and reason is None
     return Difference(
-        estimate,
+        within(estimate, -1, 1),
         sign_flips(values, groups) if known else Flips(None, None, 0, reason),
         math.fsum(x for x, _, _ in both) / len(both) if known else None,
         math.fsum(y for _, y, _ in both) / len(both) if known else None,
