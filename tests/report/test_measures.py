@@ -235,6 +235,42 @@ def test_speeches_that_tell_their_role_are_counted(play: Play, replies: Any, tmp
     assert any(line.startswith("One group only") for line in section.said)
 
 
+def test_the_printed_sql_gives_the_numbers(simulated: Path, capsys: Capsys) -> None:
+    """Its rows, summed and averaged with nothing of ours."""
+
+    def asked(name: str, part: str) -> list[tuple[Any, ...]]:
+        printed = called(capsys, "report", name, "--sql", "--db", simulated)
+        blocks = dict(re.findall(r"/\* (.*?) \*/\n(.*?);(?=\n|\Z)", printed, re.DOTALL))
+        return rows(simulated, blocks[part])
+
+    won: dict[tuple[int, bool], list[tuple[int, int]]] = {}
+    for _, arm, _, right, _, argued, times in asked("win-rates", "win rates"):
+        won.setdefault((arm, right), []).append((argued, times))
+    for row in whole(simulated, "win rates"):
+        if row["shown_first"] is None:
+            sums = [sum(column) for column in zip(*won[int(row["arm"], 16), row["right"]], strict=True)]
+            assert (row["rate_of"], row["rate_won"], row["rate_share"]) == (*sums, sums[1] / sums[0])
+    means: dict[int, dict[int, float]] = {}
+    for _, arm, question, _, mean, *_ in asked("gap", "gap"):
+        means.setdefault(arm, {})[question] = mean
+    for row in whole(simulated, "gap"):
+        floor, own, ceiling = (
+            math.fsum(means[int(row[key], 16)].values()) for key in ("floor_arm", "arm", "ceiling_arm")
+        )
+        recovered = row["recovered_value"]
+        assert recovered is None or recovered == pytest.approx((own - floor) / (ceiling - floor), rel=1e-12)
+    scores: dict[int, list[float]] = {}
+    for _, arm, _, _, argued, label, probabilities in asked(
+        "score-difference", "score difference: forecasts"
+    ):
+        if argued is None:
+            right, wrong = probabilities[label], probabilities[1 - label]
+            scores.setdefault(arm, []).append(2 * (right - wrong))
+    told = {int(r["arm"], 16): r for r in whole(simulated, "score difference") if r["rule"] == "brier"}
+    for arm, values in scores.items():
+        assert told[arm]["difference_value"] == pytest.approx(sum(values) / len(values), rel=1e-12)
+
+
 # judges of one stored name
 
 

@@ -48,7 +48,7 @@ def frontier_section(source: Source) -> Section:
         axis = "US dollars an episode" if unit == "cost" else "tokens an episode (prompt and completion)"
         return Panels(panels, axis, "judge accuracy", "number") if panels else None
 
-    free = all(not p.cost.value for one in found for p in one.places)
+    free = all(p.cost.value == 0 for one in found for p in one.places)
     caption = "Accuracy against cost; grey: the frontier, on which no arm is beaten in both."
     figures = () if free else of_each_task("frontier", caption, arms, drawn)
     missing = None
@@ -56,7 +56,7 @@ def frontier_section(source: Source) -> Section:
         missing = (
             "no call cost anything: no money and no tokens are known"
             if free
-            else "what the calls cost is unknown, in money (price_in, price_out) and in tokens"
+            else "what the calls cost is unknown, in money (price_in, price_out) and in tokens, or there were none"
         )
     what = "US dollars" if unit == "cost" else "Tokens (money is unknown or nothing)"
     said = (

@@ -195,11 +195,6 @@ def estimate_text(measured: Measured, spec: str) -> str:
     return f"{measured.value:{spec}}{bounds}"
 
 
-def held(share: float | None) -> float | None:
-    """A t interval's bound, where a probability can be."""
-    return None if share is None else min(1.0, max(0.0, share))
-
-
 def reasons_text(given: Iterable[tuple[str, str | None]]) -> list[str]:
     """A line for each reason or caution, with whom it concerns."""
     rows = list(given)
