@@ -70,11 +70,14 @@ def compare(reader: Reader, wanted: Wanted, run: int | None = None) -> list[Comp
     pairs = _pairs(reader, wanted, run)
     arms = tuple(sorted({row.arm for pair in pairs for row in pair[:2]}))
     answered = paired.measure_answered(reader, arms, run=run)
+    unmatched = (
+        wanted.unmatched or reader.live
+    )  # a run has come to a question in one arm before it has in another
     found = []
     for a, b, named in pairs:
         rows = answered.get((a.task, a.arm), []), answered.get((b.task, b.arm), [])
-        found.append((a, b, named, paired.difference(*rows, wanted.unmatched)))
-    if wanted.a and not wanted.unmatched:
+        found.append((a, b, named, paired.difference(*rows, unmatched)))
+    if wanted.a and not unmatched:
         for _, _, named, d in found:
             if not d.matched and d.shared:
                 raise UserError(

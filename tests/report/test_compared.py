@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -19,6 +20,7 @@ from oversight.cli import main
 from oversight.episode import Run
 from oversight.measure.power import confidence_sequence
 from oversight.measure.stopping import measure_stopping, statements
+from oversight.report.compared import Wanted, compare, notes
 from oversight.store.reading import open_reader
 
 Play = Callable[..., Run]
@@ -125,6 +127,20 @@ def test_of_one_run_only_its_questions_are_compared(play: Play, tmp_path: Path, 
     assert "WHERE run = " in called(
         capsys, "compare", "debate", "direct", "--db", db, "--run", "last", "--sql"
     )
+
+
+def test_while_a_run_is_writing_what_it_has_come_to_in_one_arm_only_is_left_out(
+    play: Play, tmp_path: Path, capsys: Capsys
+) -> None:
+    play("direct", judge=JUDGE, limit=16)
+    play("debate:rounds=1", judge=JUDGE, debater=DEBATER, limit=12)
+    argv = ("compare", "debate", "direct", "--db", tmp_path / "db.duckdb")
+    assert "--unmatched" in refused(capsys, *argv)
+    with open_reader(tmp_path / "db.duckdb") as reader:
+        live: Any = SimpleNamespace(live=True, path=reader.path, sql=reader.sql)
+        found = compare(live, Wanted("debate", "direct"))
+    assert found[0].difference.shared == 12
+    assert any("unmatched, 0 and 4 questions were not shared" in line for line in notes(found))
 
 
 # stopping

@@ -79,7 +79,9 @@ def differences(source: Source) -> tuple[list[compared.Compared], list[str]]:
                 "`oversight compare` has every pair."
             )
     taken = [
-        paired.difference(answered.get((a.task, a.arm), []), answered.get((b.task, b.arm), []))
+        paired.difference(
+            answered.get((a.task, a.arm), []), answered.get((b.task, b.arm), []), source.reader.live
+        )
         for a, b in chosen
     ]
     holm = adjusted([d.test.p for d in taken])
