@@ -51,31 +51,34 @@ def player_names(described: Collection[str]) -> dict[str, str]:
 def told_apart(players: Sequence[Mapping[str, Any]]) -> list[str]:
     """Of each of several players what tells it from the others, as `temperature=0.5, votes=3`; "" where nothing does.
 
-    The settings in which they differ; where those leave some alike, their models' options too, then templates.
+    The settings in which they differ (one that a player does not have is off); where those leave some alike, their
+    models' options too, then templates, then all there is of a panel.
     """
     different = len({json.dumps(p, sort_keys=True) for p in players})
     told: list[str] = []
-    for left_out in (LATE, LATE[1:], ()):
-        told = [_differing(player, players, left_out) for player in players]
+    for left_out, whole in ((LATE, False), (LATE[1:], False), ((), False), ((), True)):
+        told = [_differing(player, players, left_out, whole) for player in players]
         if len(set(told)) == different:
             break
     return told
 
 
 def _differing(
-    player: Mapping[str, Any], others: Sequence[Mapping[str, Any]], left_out: Sequence[str]
+    player: Mapping[str, Any], others: Sequence[Mapping[str, Any]], left_out: Sequence[str], whole: bool
 ) -> str:
     parts = []
-    for key in player:
+    for key, value in player.items():
         *role, setting = key.split(" ")
         values = [other.get(key) for other in others]
-        if setting not in left_out and any(value != player[key] for value in values):
-            said = _own_part(player[key], values) if setting == "identity" else _said(setting, player[key])
+        if setting not in left_out and any((other or None) != (value or None) for other in values):
+            said = _own_part(value, values) if setting == "identity" else _said(setting, value, whole)
             parts.append(" ".join([*role, said]))
     return ", ".join(parts)
 
 
-def _said(setting: str, value: Any) -> str:
+def _said(setting: str, value: Any, whole: bool = False) -> str:
+    if setting == "panel" and value and not whole:
+        value = "+".join(str(member.get("model")) for member in value)
     return f"{setting}={'default' if value is None else value}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ STATUSES = ("decided", "tie", "unparsable", "refused", "failed", "unfinished")
 @dataclass(frozen=True)
 class Wanted:
     """Which comparisons: two arms by title or protocol, or with neither every pair; of one judge, task or
-    speaker, or of each. A judge's name without what tells it from others of its model means all of them.
+    speaker, or of each. A model's name that is no judge's means all judges of that model.
     `unmatched` compares on shared questions where the arms' questions differ. `against`: the second arm is taken
     before that judge (without `b`, the same arm before it). `exploratory`: p is adjusted for many comparisons by
     Benjamini and Hochberg, not by Holm."""
@@ -112,23 +112,27 @@ def _pairs(
     if not everything:
         raise UserError(f"{reader.path} holds no episodes yet: play some with `oversight run`")
     names = titles(everything)
-    for what, given in (("judge", wanted.judge), ("judge", wanted.against), ("task", wanted.task)):
-        if given and not any(_is(getattr(row, what), given) for row in everything):
-            raise unknown(what, given, {getattr(row, what) for row in everything})
+    judges, tasks = ({getattr(row, what) for row in everything} for what in ("judge", "task"))
+    for given in (wanted.judge, wanted.against):
+        if given and not _meant(given, judges):
+            raise unknown("judge", given, judges)
+    if wanted.task and wanted.task not in tasks:
+        raise unknown("task", wanted.task, tasks)
+    before = _meant(wanted.judge, judges), _meant(wanted.against, judges)
     speakers = {row.speaker for row in everything if row.speaker}
     if wanted.speaker and wanted.speaker not in speakers:
         raise unknown("speaker", wanted.speaker, speakers)
     rows = [
         row
         for row in everything
-        if (not wanted.judge or _is(row.judge, wanted.judge) or _is(row.judge, wanted.against))
+        if (not wanted.judge or row.judge in before[0] | before[1])
         and wanted.task in ("", row.task)
         and (not wanted.speaker or row.speaker in (None, wanted.speaker))
     ]
     found: list[tuple[Accuracy, Accuracy]] = []
     if wanted.against:
         for _, section in groupby(rows, key=lambda row: row.task):
-            found += _of_two_judges(list(section), names, wanted)
+            found += _of_two_judges(list(section), names, wanted, before)
     else:
         for _, section in groupby(rows, key=lambda row: (row.task, row.judge)):
             found += _of_section(list(section), names, wanted)
@@ -137,9 +141,9 @@ def _pairs(
     return [(a, b, _tell(a, b, names)) for a, b in found]
 
 
-def _is(name: str, given: str) -> bool:
-    """Whether a judge or task is meant: by its name, or by that without what tells a judge from its twins."""
-    return bool(given) and (name == given or name.startswith(f"{given} ("))
+def _meant(given: str, names: Collection[str]) -> set[str]:
+    """The judges that are meant: the one of that name, else all of that model."""
+    return {given} & set(names) or {name for name in names if given and name.startswith(f"{given} (")}
 
 
 def _of_section(
@@ -156,10 +160,13 @@ def _of_section(
 
 
 def _of_two_judges(
-    rows: Sequence[Accuracy], names: dict[tuple[str, int], str], wanted: Wanted
+    rows: Sequence[Accuracy],
+    names: dict[tuple[str, int], str],
+    wanted: Wanted,
+    before: tuple[set[str], set[str]],
 ) -> list[tuple[Accuracy, Accuracy]]:
-    a = _arm(wanted.a, [row for row in rows if _is(row.judge, wanted.judge)], names)
-    b = _arm(wanted.b, [row for row in rows if _is(row.judge, wanted.against)], names)
+    a = _arm(wanted.a, [row for row in rows if row.judge in before[0]], names)
+    b = _arm(wanted.b, [row for row in rows if row.judge in before[1]], names)
     if a is None or b is None:
         return []
     if a is b:

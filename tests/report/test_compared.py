@@ -111,6 +111,15 @@ def test_a_judge_is_named_with_or_without_what_tells_it_apart(simulated: Path, c
     assert "before several judges" in err and all(judge in err for judge in named)
 
 
+def test_a_judge_whose_name_begins_anothers_can_be_named(play: Play, tmp_path: Path) -> None:
+    play("direct", "debate:rounds=1", judge=[JUDGE, f"{JUDGE},beliefs=true"], debater=DEBATER, limit=8)
+    database = oversight.open_database(tmp_path / "db.duckdb")
+    both = ["simulated/judge", "simulated/judge (beliefs=True)"]
+    assert database.compare("debate", "direct")["judge"].tolist() == both
+    for judge in both:
+        assert database.compare("debate", "direct", judge=judge)["judge"].tolist() == [judge]
+
+
 def test_of_one_run_only_its_questions_are_compared(play: Play, tmp_path: Path, capsys: Capsys) -> None:
     first = play("direct", "debate:rounds=1", judge=JUDGE, debater=DEBATER, limit=40)
     play("direct", "debate:rounds=1", judge=JUDGE, debater=DEBATER, limit=16)

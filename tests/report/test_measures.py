@@ -338,6 +338,11 @@ def test_players_are_told_apart_by_as_little_as_does_it() -> None:
     assert told_apart([plain, warm]) == ["temperature=0.0", "temperature=1.0"]
     assert told_apart([plain, other]) == ["b=2", "b=3"]
     assert told_apart([plain, written]) == ["template=x", "template=y"]
+    asked = {**plain, "beliefs": True, "queries": 0}
+    assert told_apart([plain, asked]) == ["", "beliefs=True"]
+    panels = [{**plain, "panel": [{"model": "n", "votes": votes}]} for votes in (1, 2)]
+    assert told_apart([plain, panels[0]]) == ["", "panel=n"]
+    assert len(set(told_apart(panels))) == 2
     three = told_apart([plain, warm, other])
     assert len(set(three)) == 3 and "template" not in " ".join(three)
     texts = [json.dumps(p) for p in (plain, {"model": "n", "identity": "n"})]
