@@ -74,7 +74,7 @@ def _strengths(found: Sequence[strength.JudgeStrength]) -> tuple[Grid | None, tu
         rated = [(r.player, "rating", r.elo, r.matches) for r in one.of.ratings]
         for what, kind, elo, n in [*rated, *((t, "worth", m, one.of.matches) for t, m in terms)]:
             value = "none" if elo.value is None else f"{elo.value:+.0f}"
-            rows.append((one.task, one.judge, what, kind, value, bounds_text(elo, ".0f"), f"{n:,}"))
+            rows.append((one.task, one.judge, what, kind, value, bounds_text(elo, "+.0f"), f"{n:,}"))
             reasons.append((what, elo.reason or elo.caution))
         if one.of.regularised:
             reasons.append(("Strengths are choix's penalised ones", one.of.regularised))
