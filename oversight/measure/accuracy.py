@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from oversight.measure.measured import LEVEL, NO_SPREAD, clustered
+from oversight.measure.measured import LEVEL, NO_SPREAD, clustered, few
+from oversight.measure.seats import judge_names, judged_again
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
@@ -59,7 +60,7 @@ _ACCURACY = """SELECT task, a.protocol, a.params, a.judge, a.speaker, a.players,
        count(*) FILTER (status = 'unfinished') AS unfinished,
        count(DISTINCT question) AS questions, count(DISTINCT "group") AS groups
 FROM played JOIN arms a USING (arm)
-GROUP BY ALL ORDER BY task, a.judge, a.protocol, a.params, a.speaker, arm"""
+GROUP BY ALL ORDER BY task, a.judge, a.protocol, a.params, a.speaker, a.players, arm"""
 
 _CLUSTERS = """SELECT task, arm, "group", argued_right,
        count(*) AS decided, count(*) FILTER (correct) AS "right"
@@ -110,12 +111,13 @@ def place(protocol: str, params: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval of a proportion, or None and the reason why there is none."""
+    """A 95 % interval of a proportion, or None and the reason why there is none; `caution` where it is rough."""
 
     low: float | None
     high: float | None
     method: Literal["t", "wilson"] | None
     reason: str | None = None
+    caution: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ class Spending:
 @dataclass(frozen=True)
 class Accuracy:
     """One arm on one task. `accuracy` is over decided verdicts, None where there are none; `worst`
-    and `best` count every other planned episode as wrong and as right."""
+    and `best` count every other planned episode as wrong and as right. `judge`: its name among all
+    (`seats.judge_names`); `again`: what was judged was played in another arm."""
 
     task: str
     protocol: str
@@ -171,6 +174,7 @@ class Accuracy:
     interval: Interval
     splits: tuple[Split, ...]
     spending: Spending
+    again: bool = False
 
     @property
     def place(self) -> int:
@@ -187,6 +191,7 @@ def measure(reader: Reader, run: int | None = None) -> list[Accuracy]:
         clusters[task, arm].append((argued_right, decided, right, group))
     spent = {(task, arm): Spending(*rest) for task, arm, *rest in reader.sql(sql["spending"]).rows}
     found = reader.sql(sql["accuracy"])
+    judges, again = judge_names(reader), judged_again(reader)
     rows = []
     for values in (dict(zip(found.columns, row, strict=True)) for row in found.rows):
         key = (values["task"], values["arm"])
@@ -194,15 +199,17 @@ def measure(reader: Reader, run: int | None = None) -> list[Accuracy]:
             Accuracy(
                 **{
                     **values,
+                    "judge": judges[values["arm"]],
                     "params": json.loads(values["params"]),
                     "players": json.loads(values["players"]),
                 },
                 interval=of_strata(clusters[key]),
                 splits=tuple(_splits(clusters[key])),
                 spending=spent.get(key, Spending(0, 0, 0, 0, 0.0, 0.0)),
+                again=values["arm"] in again,
             )
         )
-    return sorted(rows, key=lambda row: (row.task, row.judge, row.place))
+    return sorted(rows, key=lambda row: (row.task, row.judge, row.place, row.again))
 
 
 def _splits(clusters: Sequence[tuple[bool | None, int, int, str]]) -> list[Split]:
@@ -222,7 +229,9 @@ def of_groups(rows: Iterable[tuple[str, float, float]]) -> Interval:
     for group, n, k in rows:
         decided[group] += n
         right[group] += k
-    return interval([decided[g] for g in sorted(decided)], [right[g] for g in sorted(decided)])
+    found = interval([decided[g] for g in sorted(decided)], [right[g] for g in sorted(decided)])
+    groups = sum(n > 0 for n in decided.values())
+    return found if found.low is None else replace(found, caution=few(groups))
 
 
 def of_strata(rows: Sequence[tuple[bool | None, int, int, str]]) -> Interval:
@@ -246,7 +255,7 @@ def of_strata(rows: Sequence[tuple[bool | None, int, int, str]]) -> Interval:
         if of_side.low is None or of_side.high is None:
             return pooled
         low, high = low + share * of_side.low, high + share * of_side.high
-    return Interval(low, high, "wilson")
+    return Interval(low, high, "wilson", caution=pooled.caution)
 
 
 def _sums(rows: Sequence[tuple[bool | None, int, int, str]]) -> tuple[list[int], list[int]]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from oversight.measure.judged import judged
-from oversight.measure.measured import Measured, mean_of
+from oversight.measure.measured import Measured, mean_of, within
 from oversight.measure.scores import CLIP
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def belief_movement(paths: Sequence[Path]) -> Movement:
     return Movement(
         len(paths),
         _steps(paths),
-        mean_of(moved, groups),
-        mean_of(reduced, groups),
+        within(mean_of(moved, groups), 0, math.inf),
+        within(mean_of(reduced, groups), -1, 1),
         mean_of([m - r for m, r in zip(moved, reduced, strict=True)], groups),
     )
 
@@ -108,7 +108,14 @@ def _steps(paths: Sequence[Path]) -> tuple[Step, ...]:
         for number, (before, after) in enumerate(pairwise(logs), start=1):
             changes.setdefault(number, []).append((after - before, path.group))
     return tuple(
-        Step(number, mean_of([c for c, _ in changes[number]], [g for _, g in changes[number]]))
+        Step(
+            number,
+            within(
+                mean_of([c for c, _ in changes[number]], [g for _, g in changes[number]]),
+                math.log(CLIP),
+                -math.log(CLIP),
+            ),
+        )
         for number in sorted(changes)
     )
 

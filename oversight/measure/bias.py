@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oversight.measure.judged import judged
-from oversight.measure.measured import Measured, mean_of, undefined
+from oversight.measure.measured import Measured, mean_of, undefined, within
 from oversight.measure.persuasion import Rate, rate
+from oversight.measure.seats import judge_names
 from oversight.measure.strength import statements as strength_statements
 
 if TYPE_CHECKING:
@@ -127,9 +128,11 @@ def position_bias(cells: Sequence[Cell]) -> tuple[Rate, Measured, Measured, Meas
     no_repeats = "no question was played twice in one order (play with samples=2 or more)"
     return (
         places,
-        _over(swap, groups, no_swaps),
-        _over(repeat, groups, no_repeats),
-        _over({q: swap[q] - repeat[q] for q in both}, groups, no_repeats if swap else no_swaps),
+        within(_over(swap, groups, no_swaps), 0, 1),
+        within(_over(repeat, groups, no_repeats), 0, 1),
+        within(
+            _over({q: swap[q] - repeat[q] for q in both}, groups, no_repeats if swap else no_swaps), -1, 1
+        ),
     )
 
 
@@ -205,12 +208,13 @@ def measure_preferences(reader: Reader, run: int | None = None) -> list[Preferen
     """
     import json
 
-    judges = dict(reader.sql("SELECT DISTINCT arm, judge FROM arms").rows)
+    judges = judge_names(reader)
+    models = dict(reader.sql("SELECT DISTINCT arm, judge FROM arms").rows)
     found: dict[tuple[str, str, str], list[tuple[str, float, float]]] = {}
 
     for task, arm, _, group, first, second, won, _, *words in reader.sql(statements(run)["matches"]).rows:
         judge = judges[arm]
-        kin = [family(json.loads(player)["model"]) == family(judge) for player in (first, second)]
+        kin = [family(json.loads(player)["model"]) == family(models[arm]) for player in (first, second)]
         for kind, (one, other) in (("longer", (words[0] or 0, words[1] or 0)), ("same family", kin)):
             rows = found.setdefault((task, judge, kind), [])
             if one != other:

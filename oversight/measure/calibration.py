@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from oversight.measure.accuracy import Interval, wilson
 from oversight.measure.judged import judged
 from oversight.measure.logistic import logistic
-from oversight.measure.measured import Measured, few, mean_of, t_bounds, undefined
+from oversight.measure.measured import Measured, few, mean_of, t_bounds, undefined, within
 from oversight.measure.scores import CLIP, brier_score, log_score
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ class ArmCalibration:
 def calibration(rows: Sequence[Judged], bins: int = BINS) -> Calibration:
     """How well calibrated these verdicts are; clustered by group throughout."""
     groups = [row.group for row in rows]
-    brier = mean_of([-brier_score(r.probabilities, r.label) for r in rows], groups)
-    loss = mean_of([-log_score(r.probabilities, r.label) for r in rows], groups)
+    brier = within(mean_of([-brier_score(r.probabilities, r.label) for r in rows], groups), 0, 2)
+    loss = within(mean_of([-log_score(r.probabilities, r.label) for r in rows], groups), 0, -math.log(CLIP))
     clipped = sum(r.probabilities[r.label] < CLIP for r in rows)
     forecasts = [(row.probabilities[j], j == row.label, row.group) for row in rows for j in row.order[:-1]]
     curve = reliability(forecasts, bins)

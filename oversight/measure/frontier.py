@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from oversight.measure.accuracy import Interval, of_groups
 from oversight.measure.judged import judged
 from oversight.measure.measured import Measured, group_counts, mean_of, undefined
+from oversight.measure.seats import judge_names
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
 
 DRAWS = 2000
+NOT_KNOWN = "what some call took is unknown, or there was none"
 
 Unit = Literal["cost", "tokens"]
 
@@ -26,8 +28,8 @@ _COSTS = """took AS (
 )
 SELECT j.task, a.judge, j.arm, j."group", count(*) AS episodes, count(*) FILTER (j.status = 'decided') AS decided,
        count(*) FILTER (j.status = 'decided' AND j.correct) AS "right",
-       CASE WHEN count(t.cost) = count(t.episode) THEN coalesce(sum(t.cost ORDER BY j.episode), 0) END AS cost,
-       CASE WHEN count(t.tokens) = count(t.episode) THEN coalesce(sum(t.tokens), 0)::DOUBLE END AS tokens
+       CASE WHEN count(t.cost) = count(t.episode) THEN sum(t.cost ORDER BY j.episode) END AS cost,
+       CASE WHEN count(t.tokens) = count(t.episode) THEN sum(t.tokens)::DOUBLE END AS tokens
 FROM judged j JOIN arms a USING (arm) LEFT JOIN took t USING (episode)
 WHERE j.status <> 'unfinished'
 GROUP BY ALL ORDER BY j.task, a.judge, j.arm, j."group\""""
@@ -117,7 +119,7 @@ def _undominated(sums: Any) -> Any:
 def _missing(rows: Sequence[Took]) -> str | None:
     if not sum(row.decided for row in rows):
         return "no verdict was decided"
-    return "what some call took is unknown" if any(row.cost is None for row in rows) else None
+    return NOT_KNOWN if any(row.cost is None for row in rows) else None
 
 
 def _place(arm: int, rows: Sequence[Took], best: bool | None, confidence: float | None) -> Place:
@@ -126,7 +128,7 @@ def _place(arm: int, rows: Sequence[Took], best: bool | None, confidence: float 
     accuracy = sum(row.right for row in rows) / decided if decided else None
     interval = of_groups([(row.group, row.decided, row.right) for row in rows])
     if any(row.cost is None for row in rows):
-        cost = undefined("what some call took is unknown")
+        cost = undefined(NOT_KNOWN)
     else:
         cost = mean_of(
             [(row.cost or 0.0) / row.episodes for row in rows],
@@ -141,13 +143,17 @@ def statements(run: int | None = None) -> dict[str, str]:
     return {"frontier": f"{judged(run)},\n{_COSTS}"}
 
 
-def measure_frontier(reader: Reader, run: int | None = None, unit: Unit = "cost") -> list[Frontier]:
-    """Of each judge on each task; what episodes take in US dollars, or in tokens (prompt and completion). Episodes
-    without a verdict are left out. Raises `StoreError`."""
+def measure_frontier(reader: Reader, run: int | None = None, unit: Unit | None = None) -> list[Frontier]:
+    """Of each judge on each task; what episodes take in US dollars, or in tokens (prompt and completion); without
+    `unit` in dollars where every arm's are known and some cost anything, else in tokens. Episodes without a
+    verdict are left out. Raises `StoreError`."""
+    rows = reader.sql(statements(run)["frontier"]).rows
+    if unit is None:
+        costs = [row[7] for row in rows]
+        unit = "cost" if None not in costs and any(costs) else "tokens"
+    judges = judge_names(reader)
     found: dict[tuple[str, str], dict[int, list[Took]]] = {}
-    for task, judge, arm, group, episodes, decided, right, cost, tokens in reader.sql(
-        statements(run)["frontier"]
-    ).rows:
+    for task, _, arm, group, episodes, decided, right, cost, tokens in rows:
         took = Took(group, episodes, decided, right, cost if unit == "cost" else tokens)
-        found.setdefault((task, judge), {}).setdefault(arm, []).append(took)
+        found.setdefault((task, judges[arm]), {}).setdefault(arm, []).append(took)
     return [Frontier(*key, unit, frontier(arms)) for key, arms in found.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 LEVEL = 0.95
@@ -74,6 +74,18 @@ def mean_of(
         return undefined("no spread: every group has the same mean", n, len(names), mean)
     caution = few(len(names))
     return Measured(mean, error, low, high, n, len(names), caution=caution)
+
+
+def within(measured: Measured, low: float, high: float) -> Measured:
+    """The estimate of a quantity that lies between `low` and `high`, its interval cut there, which `caution` says.
+
+    What is cut away is impossible, so that the interval holds as often as before.
+    """
+    if measured.low is None or measured.high is None or (low <= measured.low and measured.high <= high):
+        return measured
+    cut = "the t interval reached beyond what is possible and is cut there"
+    caution = cut if measured.caution is None else f"{measured.caution}; {cut}"
+    return replace(measured, low=max(low, measured.low), high=min(high, measured.high), caution=caution)
 
 
 def few(groups: int) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from oversight.measure.judged import chosen, judged
-from oversight.measure.measured import Measured, mean_of, undefined
+from oversight.measure.measured import Measured, mean_of, undefined, within
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
@@ -117,7 +117,7 @@ def difference(a: Sequence[Answered], b: Sequence[Answered], unmatched: bool = F
         estimate = _with_caution(estimate, f"they differ on fewer than {FEW_DIFFERING} questions")
     known = bool(both) and reason is None
     return Difference(
-        estimate,
+        within(estimate, -1, 1),
         sign_flips(values, groups) if known else Flips(None, None, 0, reason),
         math.fsum(x for x, _, _ in both) / len(both) if known else None,
         math.fsum(y for _, y, _ in both) / len(both) if known else None,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from oversight.measure.judged import judged
-from oversight.measure.measured import Measured, mean_of, undefined
+from oversight.measure.measured import Measured, mean_of, undefined, within
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
@@ -88,7 +88,9 @@ def agent_score_difference(forecasts: Iterable[Forecast], rule: Rule) -> Measure
         return undefined("no verdict has probabilities")
     if not both:
         return undefined("no question was argued on both the right and a wrong answer")
-    return mean_of([_mean(true[q]) - _mean(false[q]) for q in both], [groups[q] for q in both])
+    most = 2.0 if rule == "brier" else -math.log(CLIP)
+    difference = mean_of([_mean(true[q]) - _mean(false[q]) for q in both], [groups[q] for q in both])
+    return within(difference, -most, most)
 
 
 def _mean(values: Sequence[float]) -> float:

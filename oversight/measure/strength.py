@@ -7,7 +7,6 @@ compare. Only differences mean anything; the players' mean is 0.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from oversight.measure.logistic import logistic
 from oversight.measure.measured import Measured, few, t_bounds, undefined
 from oversight.measure.scores import CLIP, Forecast, measure_forecasts
 from oversight.measure.scores import statements as forecast_statements
+from oversight.measure.seats import player_names
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
@@ -300,17 +300,3 @@ def _beliefs(
             odds.setdefault(f.question, []).append(math.log(p / (1 - p)))
         found[arm.task, arm.arm] = {q: math.fsum(v) / len(v) for q, v in odds.items()}
     return found
-
-
-def player_names(described: set[str]) -> dict[str, str]:
-    """A name for each player (its JSON in `arms.players`): its model, and where several players share that
-    model, how they differ."""
-    players = {text: json.loads(text) for text in described}
-    named = {}
-    for text, player in players.items():
-        twins = [p for p in players.values() if p.get("model") == player.get("model")]
-        differs = [k for k in sorted(player) if any(t.get(k) != player[k] for t in twins)]
-        plain = [k for k in differs if k not in ("identity", "template")] or differs
-        tail = f" ({', '.join(f'{k}={player[k]}' for k in plain)})" if plain else ""
-        named[text] = f"{player.get('model')}{tail}"
-    return named
