@@ -13,6 +13,9 @@ LEVEL = 0.95
 FEW_GROUPS = 10
 """Below this many groups a clustered interval covers less than it says (Cameron and Miller 2015, §VI)."""
 
+SKEW = 15
+"""Groups a squared unit of skewness, below which a t interval covers less than it says (`skewed`)."""
+
 NO_SPREAD = 1e-12
 """A standard error below this is the rounding of zero."""
 
@@ -72,13 +75,25 @@ def mean_of(
     _, error, low, high = clustered(sizes, sums)
     if error <= NO_SPREAD * max(1.0, abs(mean)):
         return undefined("no spread: every group has the same mean", n, len(names), mean)
-    caution = few(len(names))
+    caution = few(len(names)) or skewed([x - w * mean for w, x in zip(sizes, sums, strict=True)])
     return Measured(mean, error, low, high, n, len(names), caution=caution)
 
 
 def few(groups: int) -> str | None:
     """The caution that belongs to an interval over few groups."""
     return f"fewer than {FEW_GROUPS} groups: a rough guide" if groups < FEW_GROUPS else None
+
+
+def skewed(parts: Sequence[float]) -> str | None:
+    """The caution that belongs to a t interval whose groups' deviations from the mean, `parts`, are skewed.
+
+    With n groups of skewness g an interval misses the more the larger g²/n. Cochran (1977, Sampling Techniques) asks
+    for n > 25·g² where it may miss 6 % of the time; `SKEW` allows 7 %.
+    """
+    n = len(parts)
+    square = math.fsum(p * p for p in parts) / n
+    skewness = math.fsum(p**3 for p in parts) / n / square**1.5
+    return f"skewed, for {n} groups: a rough guide" if n < SKEW * skewness**2 else None
 
 
 def clustered(sizes: Sequence[float], sums: Sequence[float]) -> tuple[float, float, float, float]:

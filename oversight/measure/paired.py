@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from oversight.measure.judged import chosen, judged
-from oversight.measure.measured import Measured, mean_of, undefined
+from oversight.measure.measured import Measured, few, mean_of, undefined
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
@@ -113,8 +113,9 @@ def difference(a: Sequence[Answered], b: Sequence[Answered], unmatched: bool = F
     differing = sum(abs(v) > 1e-12 for v in values)
     reason = _why_not(len(shared), only_a, only_b, len(both), unmatched)
     estimate = undefined(reason) if reason else mean_of(values, groups)
-    if estimate.low is not None and differing < FEW_DIFFERING and estimate.caution is None:
-        estimate = _with_caution(estimate, f"they differ on fewer than {FEW_DIFFERING} questions")
+    if estimate.low is not None and differing < FEW_DIFFERING:
+        few_differ = f"they differ on fewer than {FEW_DIFFERING} questions"
+        estimate = replace(estimate, caution=few(estimate.groups) or few_differ)
     known = bool(both) and reason is None
     return Difference(
         estimate,
@@ -140,12 +141,6 @@ def _why_not(shared: int, only_a: int, only_b: int, complete: int, unmatched: bo
             f"{only_b:,} only in the second)"
         )
     return None if complete else "no shared question has decided verdicts in both"
-
-
-def _with_caution(estimate: Measured, caution: str) -> Measured:
-    from dataclasses import replace
-
-    return replace(estimate, caution=caution)
 
 
 def sign_flips(values: Sequence[float], groups: Sequence[str], seed: int = 0) -> Flips:

@@ -184,7 +184,7 @@ def _accuracy(reader: Reader, run: int | None, arms: Arms) -> Section:
     head = (*_WHO, "accuracy", "95 % interval", "worst–best", "decided", "episodes", "questions", "groups")
     said = (
         "Share of decided verdicts that are right. Interval: t, clustered on the question's group (Miller 2024, "
-        "arXiv 2411.00640); w: Wilson's with the groups' design effect, near 0 or 100 % or where there is too little spread.",
+        "arXiv 2411.00640); w: Wilson's with the groups' design effect, where few are right or few wrong, or there is no spread.",
         "Worst and best count every undecided verdict as wrong and as right.",
         *_reasons(
             (arms.label(row), i.reason)
@@ -570,7 +570,7 @@ def _gap(reader: Reader, run: int | None, arms: Arms) -> Section:
         reasons.append((f"{arms.label(row)} · {row.judge}", g.recovered.reason or g.recovered.caution))
     said = (
         "(protocol − floor) / (ceiling − floor) over the questions that all three decided (Burns et al. 2023, "
-        "arXiv 2312.09390); percentile bootstrap over groups.",
+        "arXiv 2312.09390); Fieller's interval, clustered by group.",
         *_reasons(reasons),
     )
     head = (

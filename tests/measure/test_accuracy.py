@@ -33,9 +33,9 @@ def test_the_clustered_interval_equals_arithmetic_by_hand(seed):
 
 
 def test_groups_of_one_give_the_plain_t_interval():
-    values = [1, 0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 1]
-    found = interval([1] * 12, values)
-    low, high = t.interval(0.95, 11, np.mean(values), np.std(values, ddof=1) / math.sqrt(12))
+    values = [1, 0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 1] * 3
+    found = interval([1] * 36, values)
+    low, high = t.interval(0.95, 35, np.mean(values), np.std(values, ddof=1) / math.sqrt(36))
     assert (found.low, found.high) == pytest.approx((low, high))
 
 
