@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oversight.measure.judged import judged
-from oversight.measure.measured import Measured, mean_of, undefined
+from oversight.measure.measured import Measured, few, mean_of, undefined
 from oversight.measure.persuasion import Rate, rate
 from oversight.measure.strength import statements as strength_statements
 
@@ -178,12 +178,28 @@ def measure_position_bias(reader: Reader, run: int | None = None) -> list[Positi
 
 def measure_knew_already(reader: Reader, run: int | None = None) -> list[KnewAlready]:
     """Of every floor: the closed-book, no-transcript arm that tells contamination. Raises `StoreError`."""
-    found: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    found: dict[tuple[str, int], list[tuple[str, bool, int]]] = {}
     for task, arm, group, answers, correct in reader.sql(statements(run)["judge alone"]).rows:
-        found.setdefault((task, arm), []).append((correct - 1 / answers, group))
-    return [
-        KnewAlready(*key, mean_of([v for v, _ in rows], [g for _, g in rows])) for key, rows in found.items()
-    ]
+        found.setdefault((task, arm), []).append((group, correct, answers))
+    return [KnewAlready(*key, beyond_chance(rows)) for key, rows in found.items()]
+
+
+def beyond_chance(rows: Sequence[tuple[str, bool, int]]) -> Measured:
+    """Accuracy less guessing, of rows (group, right, answers): the interval of accuracy, moved by the mean of
+    1/answers, which is known."""
+    groups = [group for group, *_ in rows]
+    right = rate([(group, 1, correct) for group, correct, _ in rows])
+    if right.share is None:
+        return undefined("no verdict was decided")
+    chance = math.fsum(1 / answers for *_, answers in rows) / len(rows)
+    plain = mean_of([correct - 1 / answers for _, correct, answers in rows], groups)
+    low, high = right.interval.low, right.interval.high
+    if low is None or high is None:
+        return undefined(right.interval.reason or "", plain.n, plain.groups, right.share - chance)
+    value = right.share - chance
+    return Measured(
+        value, plain.error, low - chance, high - chance, plain.n, plain.groups, caution=few(plain.groups)
+    )
 
 
 def measure_leaks(reader: Reader, run: int | None = None) -> list[Leaks]:
