@@ -88,12 +88,12 @@ def skewed(parts: Sequence[float]) -> str | None:
     """The caution that belongs to a t interval whose groups' deviations from the mean, `parts`, are skewed.
 
     With n groups of skewness g an interval misses the more the larger g²/n. Cochran (1977, Sampling Techniques) asks
-    for n > 25·g² where it may miss 6 % of the time; `SKEW` allows 7 %.
+    for n > 25·g² where it may miss 6 % of the time; `SKEW` allows 7 %. Of g² as found, 6/n is chance.
     """
     n = len(parts)
     square = math.fsum(p * p for p in parts) / n
     skewness = math.fsum(p**3 for p in parts) / n / square**1.5
-    return f"skewed, for {n} groups: a rough guide" if n < SKEW * skewness**2 else None
+    return f"skewed, for {n} groups: a rough guide" if n < SKEW * (skewness**2 - 6 / n) else None
 
 
 def clustered(sizes: Sequence[float], sums: Sequence[float]) -> tuple[float, float, float, float]:
