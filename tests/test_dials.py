@@ -40,6 +40,7 @@ DEBATER = DebaterDials(skill=0.5, truth_advantage=0.8, spread=0.8)
 ALIKE = JUDGE.steady + JUDGE.grouped
 """Share of the noise that two askings of a question have in common."""
 POINTS = 400 / math.log(10)
+STUDIES = 28
 
 
 def total(judge: JudgeDials, debater: DebaterDials = DEBATER) -> tuple[float, float]:
@@ -72,10 +73,10 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    """Forty studies of thirty questions on ten passages, four arms, both orders."""
+    """Studies of thirty questions on ten passages, four arms, both orders."""
     folder = tmp_path_factory.mktemp("dials")
     arms = (DIRECT, CEILING, CONSULTANCY, DEBATE)
-    with open_reader(play_studies(folder, arms, 40, JUDGE, DEBATER, limit=30, order="both")) as reader:
+    with open_reader(play_studies(folder, arms, STUDIES, JUDGE, DEBATER, limit=30, order="both")) as reader:
         yield Played(reader)
 
 
@@ -85,7 +86,7 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     folder = tmp_path_factory.mktemp("idle")
     judge = JudgeDials(0.6, credulity=0, steady=0.3, grouped=0.15)
     arms = (DIRECT, CONSULTANCY, DEBATE)
-    with open_reader(play_studies(folder, arms, 40, judge, DEBATER, limit=30, order="both")) as reader:
+    with open_reader(play_studies(folder, arms, STUDIES, judge, DEBATER, limit=30, order="both")) as reader:
         yield Played(reader)
 
 
@@ -209,7 +210,7 @@ def test_a_position_bias_is_the_intercept_of_calibration_and_overconfidence_its_
     assert fits([c.slope for c in scored], 1) and fits([c.intercept for c in scored], -2 * JUDGE.d(2) * 0.4)
     assert not fits([c.intercept for c in scored], 0)
     loud = JudgeDials(0.65, slope=4 * JudgeDials(0.65).d(2), steady=0.3, grouped=0.15)
-    db = play_studies(tmp_path / "loud", [DIRECT], 40, loud, limit=45, order="both")
+    db = play_studies(tmp_path / "loud", [DIRECT], STUDIES, loud, limit=45, order="both")
     with open_reader(db) as reader:
         found = [row.of for row in measure_calibration(reader)]
     assert fits([c.slope for c in found], 0.5) and fits([c.intercept for c in found], 0)
@@ -246,7 +247,7 @@ def test_what_an_agent_gains_by_arguing_the_truth(played: Played, idle: Played) 
 @pytest.mark.parametrize("place", [0.0, 0.5])
 def test_position_bias_net_of_noise(tmp_path: Path, place: float) -> None:
     judge = JudgeDials(0.7, position_bias=place, steady=0.25, grouped=0.15)
-    db = play_studies(tmp_path / "played", [DIRECT], 40, judge, limit=45, order="both", samples=2)
+    db = play_studies(tmp_path / "played", [DIRECT], STUDIES, judge, limit=36, order="both", samples=2)
     with open_reader(db) as reader:
         found = bias.measure_position_bias(reader)
     new = 1 - ALIKE + 0.05  # of the noise: 0.6
@@ -273,7 +274,9 @@ def test_position_bias_net_of_noise(tmp_path: Path, place: float) -> None:
 def test_what_the_judge_knew_already(tmp_path: Path, alone: float, answers: int) -> None:
     alone = 1 / answers if alone == 0.5 else alone
     judge = JudgeDials(alone, steady=0.25, grouped=0.15)
-    db = play_studies(tmp_path / "played", [DIRECT], 40, judge, answers=answers, limit=36, order="random")
+    db = play_studies(
+        tmp_path / "played", [DIRECT], STUDIES, judge, answers=answers, limit=36, order="random"
+    )
     with open_reader(db) as reader:
         found = [row.beyond_chance for row in bias.measure_knew_already(reader)]
     assert fits(found, alone - 1 / answers) and not fits(found, alone - 1 / answers + 0.1)
@@ -294,7 +297,7 @@ def test_length_bias_by_preference_and_by_its_term(tmp_path: Path, per_doubling:
     """Given the words that were said, the chance of each verdict is known."""
     judge = JudgeDials(0.6, credulity=0.5, length_bias=per_doubling)
     db = play_studies(
-        tmp_path / "played", [DEBATE], 24, judge, DebaterDials(wordiness=24), limit=36, order="both"
+        tmp_path / "played", [DEBATE], 16, judge, DebaterDials(wordiness=24), limit=30, order="both"
     )
     plain = JudgeDials(0.6, credulity=0.5)
     mean, variance = total(plain, DebaterDials())
@@ -341,7 +344,7 @@ def test_a_judges_own_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sk
     monkeypatch.chdir(tmp_path)
     stranger = DebaterDials(skill=0.5)
     db = play_studies(
-        tmp_path / "played", [DEBATE], 30, f"{module}:Judge", f"{module}:Friend", opponents=["simulated/debater"],
+        tmp_path / "played", [DEBATE], 20, f"{module}:Judge", f"{module}:Friend", opponents=["simulated/debater"],
         limit=30, order="both",
     )  # fmt: skip
     sys.modules.pop(module, None)
@@ -352,7 +355,7 @@ def test_a_judges_own_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sk
     ) / 2
     with open_reader(db) as reader:
         kin = [p.rate for p in bias.measure_preferences(reader) if p.kind == "same family"]
-    assert len(kin) == 30 and fits(kin, share) and fits(kin, 0.5) is (skill == 0.5)
+    assert len(kin) == 20 and fits(kin, share) and fits(kin, 0.5) is (skill == 0.5)
 
 
 # strength
@@ -365,7 +368,7 @@ def test_skill_truth_and_place_in_elo(tmp_path: Path) -> None:
     debaters = [DebaterDials(skill=s) for s in skills.values()]
     spelt_out = [f"simulated/debater:skill={s}" for s in skills]
     db = play_studies(
-        tmp_path / "played", [DEBATE], 16, judge, spelt_out, opponents=spelt_out, limit=30, order="both"
+        tmp_path / "played", [DEBATE], 12, judge, spelt_out, opponents=spelt_out, limit=30, order="both"
     )
     mean, variance = total(judge, debaters[0])
     cells, chance = [], []
@@ -380,7 +383,7 @@ def test_skill_truth_and_place_in_elo(tmp_path: Path) -> None:
     ratings = (ratings - ratings.mean()) * POINTS
     with open_reader(db) as reader:
         found = [one.of for one in strength.measure_strength(reader)]
-    assert len(found) == 16 and all(len(one.ratings) == 3 for one in found)
+    assert len(found) == 12 and all(len(one.ratings) == 3 for one in found)
     by_skill = [sorted(one.ratings, key=lambda r: r.player) for one in found]
     for place, truth in enumerate(ratings):
         assert fits([ratings_of[place].elo for ratings_of in by_skill], float(truth)), place
@@ -442,7 +445,7 @@ def test_answers_to_queries_help_and_a_placebos_do_not(tmp_path: Path) -> None:
     dials = JudgeDials(0.55, credulity=0.4, query_value=0.5, steady=0.2, grouped=0.1)
     judges = [spelt("judge", dials) + more for more in ("", ",queries=2", ",queries=2,placebo=true")]
     arm = "consultancy:rounds=1,ask=false"
-    db = play_studies(tmp_path / "played", [arm], 16, judges, DEBATER, limit=30)
+    db = play_studies(tmp_path / "played", [arm], 12, judges, DEBATER, limit=30)
     kinds = "SELECT arm, players FROM arms"
     with open_reader(db) as reader:
         named = {a: ("placebo" if '"placebo"' in p and '"placebo": false' not in p and '"placebo":false' not in p
@@ -452,7 +455,7 @@ def test_answers_to_queries_help_and_a_placebos_do_not(tmp_path: Path) -> None:
         found = measure(reader)
         answered = paired.measure_answered(reader)
         answers = dict(reader.sql("SELECT placebo, count(*) FROM queries GROUP BY ALL").rows)
-    assert answers == {True: 16 * 30 * 2 * 2, False: 16 * 30 * 2 * 2}
+    assert answers == {True: 12 * 30 * 2 * 2, False: 12 * 30 * 2 * 2}
     truth = {}
     for name, replies in (("silent", 0), ("asked", 2), ("placebo", 0)):
         sides = [expected(dials, DEBATER, rounds=1, honest=h, replies=replies) for h in (True, False)]
@@ -481,7 +484,7 @@ def test_the_frontier_is_the_dialled_one_and_its_cost_that_of_the_calls(played: 
         "FROM judgements j JOIN uses u USING (episode) JOIN calls c USING (call) GROUP BY ALL"
     )
     cost = {(task, arm): mean for task, arm, mean in played.reader.sql(sql).rows}
-    assert len(found) == 40
+    assert len(found) == STUDIES
     for one in found:
         names = {played.of[f"{p.arm:016x}"]: p for p in one.places}
         assert all(p.cost.value == pytest.approx(cost[one.task, p.arm]) for p in one.places)
@@ -491,19 +494,20 @@ def test_the_frontier_is_the_dialled_one_and_its_cost_that_of_the_calls(played: 
 
 
 def test_a_planned_number_of_questions_finds_the_effect_as_often_as_planned(tmp_path: Path) -> None:
-    """A pilot of 300 questions plans; sixty studies of the planned size are played, and 80 % find it."""
+    """A pilot of 300 questions plans; forty studies of the planned size are played, and 80 % find it."""
     judge = JudgeDials(0.6, credulity=0.8, steady=0.2, grouped=0.1)
-    effect = expected(judge, DEBATER, rounds=1) - expected(judge)
+    strong = DebaterDials(truth_advantage=1.4)
+    effect = expected(judge, strong, rounds=1) - expected(judge)
 
     def differences(name: str, studies: int, limit: int, seed: int) -> list[paired.Difference]:
         arms = (DIRECT, DEBATE)
-        db = play_studies(tmp_path / name, arms, studies, judge, DEBATER, limit=limit, seed=seed)
+        db = play_studies(tmp_path / name, arms, studies, judge, strong, limit=limit, seed=seed)
         with open_reader(db) as reader:
             return Played(reader).differences("debate", "direct")
 
     (pilot,) = differences("pilot", 1, 300, 1)
     planned = power.power(pilot.difference, effect)
-    assert planned.questions is not None and 60 < planned.questions < 240
-    found = differences("planned", 60, planned.questions, 2)
+    assert planned.questions is not None and 30 < planned.questions < 120
+    found = differences("planned", 40, planned.questions, 2)
     reached = sum((d.difference.low or 0) > 0 for d in found)
-    assert binom.ppf(1e-4, 60, 0.8) <= reached <= binom.isf(1e-4, 60, 0.8), (planned, reached)
+    assert binom.ppf(1e-3, 40, 0.8) <= reached <= binom.isf(1e-3, 40, 0.8), (planned, reached)
