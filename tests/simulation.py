@@ -41,7 +41,7 @@ def difficulty(draw: Any, groups: int, each: int) -> tuple[Any, Any]:
 
 
 def mean_intervals(sums: Any, sizes: Any) -> tuple[Any, Any, Any]:
-    """Mean and its clustered t interval (Miller 2024, eq. 4, with G / (G − 1)) of groups' sums, (studies, groups)."""
+    """Mean and its clustered t interval (Miller 2024, with G / (G − 1)) of groups' sums, (studies, groups)."""
     n, g = sizes.sum(axis=1), (sizes > 0).sum(axis=1)
     mean = sums.sum(axis=1) / n
     rest = sums - sizes * mean[:, None]

@@ -2,7 +2,7 @@
 
 Accuracy is the mean over decided verdicts. Its interval clusters on the question's group, so that
 repeats of a question (both answer orders, a consultant on either side, several samples) and
-questions on one passage count for what they are worth (Miller 2024, arXiv 2411.00640, §2.2).
+questions on one passage count for what they are worth (Miller 2024, arXiv 2411.00640).
 
 Each table is one SQL statement (`statements`); only the intervals are added here.
 """

@@ -107,7 +107,7 @@ def position_bias(cells: Sequence[Cell]) -> tuple[Rate, Measured, Measured, Meas
 
     Of a cell with n_c verdicts for answer c, two repeats differ with 1 − Σ n_c(n_c − 1) / (n(n − 1)); of a cell
     and its reverse, a swap pair differs with 1 − Σ n_c n′_c / (n n′). Both are unbiased, so a judge of no
-    bias has net 0 however noisy it is (Zheng et al. 2023, arXiv 2306.05685, §3.3, report swaps alone). Means
+    bias has net 0 however noisy it is (Zheng et al. 2023, arXiv 2306.05685, report swaps alone). Means
     and clustered intervals over questions; `net` over those that have both.
     """
     places = rate([(c.group, sum(c.chosen.values()), c.chosen.get(c.order[0], 0)) for c in cells])

@@ -11,7 +11,7 @@ LEVEL = 0.95
 """Of every interval."""
 
 FEW_GROUPS = 10
-"""Below this many groups a clustered interval covers less than it says (Cameron and Miller 2015, §VI)."""
+"""Below this many groups a clustered interval covers less than it says (Cameron and Miller 2015)."""
 
 SKEW = 15
 """Groups a squared unit of skewness, below which a t interval covers less than it says (`skewed`)."""
@@ -54,7 +54,7 @@ def mean_of(
     """The (weighted) mean Σwᵢxᵢ / Σwᵢ with its clustered t interval.
 
     Standard error √(G/(G−1) · Σ_g (Σ_{i∈g} wᵢ(xᵢ − mean))²) / Σwᵢ, on G − 1 degrees of freedom, G groups
-    (Miller 2024, arXiv 2411.00640, eq. 4). `values`, `groups` and `weights` are all of shape (n,). The
+    (Miller 2024, arXiv 2411.00640). `values`, `groups` and `weights` are all of shape (n,). The
     order of the rows changes no digit.
     """
     rows = list(zip(values, groups, strict=True))

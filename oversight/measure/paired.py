@@ -100,8 +100,8 @@ class Difference:
 def difference(a: Sequence[Answered], b: Sequence[Answered], unmatched: bool = False) -> Difference:
     """The paired difference of two arms' questions.
 
-    The mean of the per-question differences with its clustered t interval (Miller 2024, arXiv 2411.00640,
-    §4.2 and eq. 4), and a sign-flip permutation test on the groups' sums (`sign_flips`). Where the arms
+    The mean of the per-question differences with its clustered t interval (Miller 2024, arXiv
+    2411.00640), and a sign-flip permutation test on the groups' sums (`sign_flips`). Where the arms
     were not planned on the same questions there is none, unless `unmatched` takes the shared ones.
     """
     of_a, of_b = {row.question: row for row in a}, {row.question: row for row in b}
@@ -145,7 +145,7 @@ def _why_not(shared: int, only_a: int, only_b: int, complete: int, unmatched: bo
 
 def sign_flips(values: Sequence[float], groups: Sequence[str], seed: int = 0) -> Flips:
     """Two-sided p of "no difference": how often |Σ ±s_g| ≥ |Σ s_g| when each group's sum s_g of `values`
-    may as well have had the other sign (Fisher 1935, §21; the paired permutation of Kenton 2024, by group).
+    may as well have had the other sign (Fisher 1935; the paired permutation of Kenton 2024, by group).
 
     All 2^G patterns are counted for up to 20 groups that differ; else 10,000 are drawn by `seed`, and
     p = (1 + hits) / (1 + draws) (Phipson and Smyth 2010). Needs no spread: all differences zero is p = 1.

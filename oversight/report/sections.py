@@ -366,7 +366,7 @@ def _sides(reader: Reader, run: int | None, arms: Arms) -> Section:
 
 
 def _elo(reader: Reader, run: int | None, arms: Arms) -> Section:
-    """Self-play is where accuracy is of one debater's strength, not of two (Khan 2024, arXiv 2402.06782, §5)."""
+    """Self-play is where accuracy is of one debater's strength, not of two (Khan 2024, arXiv 2402.06782)."""
     sql = strength.statements(run)
     matches = reader.sql(sql["matches"]).rows
     described: dict[tuple[str, int], set[str]] = {}

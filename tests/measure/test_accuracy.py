@@ -13,7 +13,7 @@ from oversight.measure.accuracy import interval, of_groups, of_strata
 
 
 def by_hand(decided, right):
-    """Miller 2024 eq. 4 with the correction groups / (groups − 1), and the t interval."""
+    """Miller 2024 with the correction groups / (groups − 1), and the t interval."""
     n, groups = sum(decided), len(decided)
     mean = sum(right) / n
     residuals = [k - m * mean for m, k in zip(decided, right, strict=True)]
