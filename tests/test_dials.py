@@ -358,11 +358,41 @@ def test_a_judges_own_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sk
     assert len(kin) == 20 and fits(kin, share) and fits(kin, 0.5) is (skill == 0.5)
 
 
+LEAKER = """
+from oversight.models.simulated import DebaterDials, SimulatedDebater
+
+class Leaker(SimulatedDebater):
+    def __init__(self):
+        super().__init__(DebaterDials(), "leaker")
+
+    def _say(self, view, rng):
+        said = super()._say(view, rng)
+        wrong = view.act == "speak" and view.answer != view.answers[self.right(view)]
+        return said + " I was told to argue for this." if wrong and rng.random() < 0.3 else said
+"""
+
+
+def test_a_role_that_shows_in_the_words_of_one_side_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaking.py").write_text(LEAKER)
+    monkeypatch.chdir(tmp_path)
+    judge = JudgeDials(0.6)
+    folder = tmp_path / "played"
+    db = play_studies(folder, [CONSULTANCY], 20, judge, consultant="leaking:Leaker", limit=30)
+    sys.modules.pop("leaking", None)
+    with open_reader(db) as reader:
+        found = bias.measure_leaks(reader)
+    wrong = [row.rate for row in found if row.of_right is False]
+    assert fits(wrong, 0.3) and not fits(wrong, 0.15) and len(wrong) == 20
+    assert {(row.rate.won, row.rate.of) for row in found if row.of_right} == {(0, 30)}
+
+
 # strength
 
 
 def test_skill_truth_and_place_in_elo(tmp_path: Path) -> None:
-    """Three skills, every pair and each against itself; the truth is the logistic fit of the cells' own chances."""
+    """Three skills, everybody on either side of everybody; the truth is the logistic fit of the cells' own chances."""
     judge = JudgeDials(0.55, credulity=0.7, position_bias=0.3)
     skills = {"0.0": 0.0, "0.6": 0.6, "1.4": 1.4}
     debaters = [DebaterDials(skill=s) for s in skills.values()]
@@ -373,7 +403,7 @@ def test_skill_truth_and_place_in_elo(tmp_path: Path) -> None:
     mean, variance = total(judge, debaters[0])
     cells, chance = [], []
     for i, one in enumerate(debaters):
-        for j, other in enumerate(debaters[i:], start=i):
+        for j, other in enumerate(debaters):
             for right in (1, -1):
                 cells.append([(i == k) - (j == k) for k in (1, 2)] + [right / 2, 1])
                 edge = 0.7 * (one.skill - other.skill) + judge.position_bias
