@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from oversight.measure.accuracy import interval
 from oversight.measure.judged import judged
 from oversight.measure.measured import Measured, few, mean_of, undefined
 from oversight.measure.persuasion import Rate, rate
@@ -178,28 +179,29 @@ def measure_position_bias(reader: Reader, run: int | None = None) -> list[Positi
 
 def measure_knew_already(reader: Reader, run: int | None = None) -> list[KnewAlready]:
     """Of every floor: the closed-book, no-transcript arm that tells contamination. Raises `StoreError`."""
-    found: dict[tuple[str, int], list[tuple[str, bool, int]]] = {}
+    import numpy as np
+
+    found: dict[tuple[str, int], dict[str, list[float]]] = {}
     for task, arm, group, answers, correct in reader.sql(statements(run)["judge alone"]).rows:
-        found.setdefault((task, arm), []).append((group, correct, answers))
-    return [KnewAlready(*key, beyond_chance(rows)) for key, rows in found.items()]
+        of = found.setdefault((task, arm), {}).setdefault(group, [0, 0, 0.0])
+        of[0], of[1], of[2] = of[0] + 1, of[1] + correct, of[2] + 1 / answers
+    return [
+        KnewAlready(*key, beyond_chance(*np.array(list(of.values()), dtype=float).T))
+        for key, of in found.items()
+    ]
 
 
-def beyond_chance(rows: Sequence[tuple[str, bool, int]]) -> Measured:
-    """Accuracy less guessing, of rows (group, right, answers): the interval of accuracy, moved by the mean of
-    1/answers, which is known."""
-    groups = [group for group, *_ in rows]
-    right = rate([(group, 1, correct) for group, correct, _ in rows])
-    if right.share is None:
-        return undefined("no verdict was decided")
-    chance = math.fsum(1 / answers for *_, answers in rows) / len(rows)
-    plain = mean_of([correct - 1 / answers for _, correct, answers in rows], groups)
-    low, high = right.interval.low, right.interval.high
-    if low is None or high is None:
-        return undefined(right.interval.reason or "", plain.n, plain.groups, right.share - chance)
-    value = right.share - chance
-    return Measured(
-        value, plain.error, low - chance, high - chance, plain.n, plain.groups, caution=few(plain.groups)
-    )
+def beyond_chance(decided: Any, right: Any, guessed: Any) -> Measured:
+    """Accuracy less guessing, of groups' verdicts, right ones, and sums of 1/answers, each of shape (groups,): the
+    interval of accuracy, moved by the mean of 1/answers, which is known."""
+    n, groups = int(decided.sum()), range(len(decided))
+    plain = mean_of((right - guessed) / decided, groups, decided)
+    accuracy = interval(decided.tolist(), right.tolist())
+    if accuracy.low is None or accuracy.high is None:
+        return undefined(accuracy.reason or "", n, plain.groups, plain.value)
+    chance = float(guessed.sum()) / n
+    low, high = accuracy.low - chance, accuracy.high - chance
+    return Measured(plain.value, plain.error, low, high, n, plain.groups, caution=few(plain.groups))
 
 
 def measure_leaks(reader: Reader, run: int | None = None) -> list[Leaks]:

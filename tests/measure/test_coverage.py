@@ -351,15 +351,16 @@ def test_belief_movement_of_a_bayesian_judge(groups: int, each: int) -> None:
 def test_what_the_judge_knew_is_accuracys_interval_less_chance() -> None:
     draw = seed(12)
     for _ in range(20):
-        rows = [(f"g{i // 4}", bool(draw.random() < 0.8), int(draw.choice([2, 4]))) for i in range(80)]
-        found = beyond_chance(rows)
-        plain = interval([4] * 20, [sum(r for g, r, _ in rows if g == f"g{j}") for j in range(20)])
-        chance = sum(1 / a for *_, a in rows) / 80
+        answers = draw.choice([2, 4], size=(20, 4))
+        sizes, ones, guessed = np.full(20, 4), draw.binomial(4, 0.8, size=20), (1 / answers).sum(axis=1)
+        found, plain = beyond_chance(sizes, ones, guessed), interval(sizes, ones)
+        chance = float(np.mean(1 / answers))
+        assert found.value == pytest.approx(ones.sum() / 80 - chance)
         assert (found.low, found.high) == pytest.approx((plain.low - chance, plain.high - chance))
-    always = beyond_chance([(f"g{i}", True, 2) for i in range(20)])
+    always = beyond_chance(np.ones(20), np.ones(20), np.full(20, 0.5))
     assert always.value == 0.5 and always.low is not None and 0.3 < always.low < 0.5
-    assert beyond_chance([]).reason == "no verdict was decided"
-    assert beyond_chance([("g", True, 2)]).reason == "one group only: its spread cannot be told"
+    alone = beyond_chance(np.ones(1), np.ones(1), np.full(1, 0.5))
+    assert alone.low is None and alone.reason == "one group only: its spread cannot be told"
 
 
 # regressions

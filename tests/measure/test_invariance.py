@@ -4,6 +4,7 @@ must turn round with the labels does."""
 from __future__ import annotations
 
 import shutil
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,11 @@ def changed(db: Path, to: Path, *statements: str) -> Path:
 
 
 def everything(reader: Reader) -> dict[str, Any]:
+    answered = list(paired.measure_answered(reader).values())
     return {
         **{name: measured_rows(reader, name) for name in MEASURES},
         "accuracy": measure(reader),
-        "answered": paired.measure_answered(reader),
+        "differences": [paired.difference(*pair) for pair in combinations(answered, 2)],
     }
 
 
