@@ -2,7 +2,7 @@
 
 Accuracy is the mean over decided verdicts. Its interval clusters on the question's group, so that
 repeats of a question (both answer orders, a consultant on either side, several samples) and
-questions on one passage count for what they are worth (Miller 2024, arXiv 2411.00640, §2.2).
+questions on one passage count for what they are worth (Miller 2024, arXiv 2411.00640).
 
 Each table is one SQL statement (`statements`); only the intervals are added here.
 """
@@ -20,6 +20,9 @@ from oversight.measure.seats import judge_names, judged_again
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
+
+FEW_EITHER_WAY = 10
+"""Fewer right or wrong verdicts than this, after the design effect, and a t interval of their share is too narrow."""
 
 _NEWEST = """newest AS (  -- of each arm on each task, the run that planned it last
   SELECT e.arm, e.task, arg_max(r.run, r.started) AS run
@@ -275,9 +278,9 @@ def _spread(decided: Sequence[float], right: Sequence[float]) -> bool:
 def interval(decided: Sequence[float], right: Sequence[float]) -> Interval:
     """The interval of sum(right) / sum(decided), given both per group (each of shape (groups,)).
 
-    The t interval of an intercept with clustered errors, on groups − 1 degrees of freedom. Where it
-    would reach 0 or 1, or the groups do not differ at all, Wilson's (`wilson`). Shares of verdicts may
-    stand for counts.
+    The t interval of an intercept with clustered errors, on groups − 1 degrees of freedom. Where right or wrong
+    verdicts are effectively fewer than `FEW_EITHER_WAY` it would be too narrow, for their share is skewed: there,
+    and where the groups do not differ at all, it is Wilson's (`wilson`). Shares of verdicts may stand for counts.
     """
     given = [(n, k) for n, k in zip(decided, right, strict=True) if n > 0]
     n, k = sum(m for m, _ in given), sum(r for _, r in given)
@@ -286,11 +289,13 @@ def interval(decided: Sequence[float], right: Sequence[float]) -> Interval:
     if len(given) == 1:
         return Interval(None, None, None, "one group only: its spread cannot be told")
     sizes, ones = [m for m, _ in given], [r for _, r in given]
-    if 0 < k < n and _spread(sizes, ones):
-        _, error, low, high = clustered(sizes, ones)
-        if error > NO_SPREAD and low > 0 and high < 1:
-            return Interval(low, high, "t")
-    return wilson(sizes, ones)
+    if not (0 < k < n and _spread(sizes, ones)):
+        return _wilson(min(1.0, k / n), min(float(len(sizes)), n))
+    share, error, low, high = clustered(sizes, ones)
+    size = _effective(share, error, n, len(sizes))
+    if size * min(share, 1 - share) >= FEW_EITHER_WAY and low > 0 and high < 1:
+        return Interval(low, high, "t")
+    return _wilson(share, size)
 
 
 def wilson(decided: Sequence[float], right: Sequence[float]) -> Interval:
@@ -299,18 +304,26 @@ def wilson(decided: Sequence[float], right: Sequence[float]) -> Interval:
     n over the design effect (at least 1), and adjusted to the degrees of freedom as in Korn and Graubard
     1998, Surv. Methodol. 24; where there is no spread to take a design effect from, the number of groups.
     """
+    n = sum(decided)
+    share = min(1.0, sum(right) / n)
+    size = min(float(len(decided)), n)
+    if 0 < share < 1 and _spread(decided, right):
+        _, error, *_ = clustered(decided, right)
+        size = _effective(share, error, n, len(decided))
+    return _wilson(share, size)
+
+
+def _effective(share: float, error: float, n: float, groups: int) -> float:
+    """How many independent verdicts would tell as much as these n with their clustered error."""
     from scipy.stats import norm, t
+
+    tail = (1 + LEVEL) / 2
+    widened = float(norm.ppf(tail) / t.ppf(tail, groups - 1)) ** 2
+    return n * min(1.0, share * (1 - share) / n / error**2) * widened
+
+
+def _wilson(share: float, size: float) -> Interval:
     from statsmodels.stats.proportion import proportion_confint
 
-    n, groups = sum(decided), len(decided)
-    mean = min(1.0, sum(right) / n)
-    effective = min(float(groups), n)
-    if 0 < mean < 1 and _spread(decided, right):
-        _, error, *_ = clustered(decided, right)
-        tail = (1 + LEVEL) / 2
-        unclustered = mean * (1 - mean) / n
-        effective = (
-            n * min(1.0, unclustered / error**2) * float(norm.ppf(tail) / t.ppf(tail, groups - 1)) ** 2
-        )
-    low, high = proportion_confint(mean * effective, effective, alpha=1 - LEVEL, method="wilson")
+    low, high = proportion_confint(share * size, size, alpha=1 - LEVEL, method="wilson")
     return Interval(max(0.0, float(low)), min(1.0, float(high)), "wilson")

@@ -70,11 +70,11 @@ class ArmMovement:
 
 
 def belief_movement(paths: Sequence[Path]) -> Movement:
-    """Belief movement and uncertainty reduction (Augenblick and Rabin 2021, QJE 136, eqs. 1 and 2).
+    """Belief movement and uncertainty reduction (Augenblick and Rabin 2021, QJE 136).
 
     Of one path π₀ … π_T over answers j: movement Σ_t Σⱼ (π_t,j − π_{t−1},j)², reduction Σⱼ π₀,j(1 − π₀,j) −
-    Σⱼ π_T,j(1 − π_T,j). For beliefs that are right about their own future the two have one mean (their
-    Proposition 1), whatever the signals were. Steps: ln p_t(right) − ln p_{t−1}(right), with p below 0.01 taken as 0.01. Means and
+    Σⱼ π_T,j(1 − π_T,j). For beliefs that are right about their own future the two have one mean,
+    whatever the signals were. Steps: ln p_t(right) − ln p_{t−1}(right), with p below 0.01 taken as 0.01. Means and
     clustered intervals over paths.
     """
     groups = [path.group for path in paths]

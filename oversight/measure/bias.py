@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from oversight.measure.accuracy import interval
 from oversight.measure.judged import judged
-from oversight.measure.measured import Measured, mean_of, undefined, within
+from oversight.measure.measured import Measured, few, mean_of, undefined, within
 from oversight.measure.persuasion import Rate, rate
 from oversight.measure.seats import judge_names
 from oversight.measure.strength import statements as strength_statements
@@ -108,7 +109,7 @@ def position_bias(cells: Sequence[Cell]) -> tuple[Rate, Measured, Measured, Meas
 
     Of a cell with n_c verdicts for answer c, two repeats differ with 1 − Σ n_c(n_c − 1) / (n(n − 1)); of a cell
     and its reverse, a swap pair differs with 1 − Σ n_c n′_c / (n n′). Both are unbiased, so a judge of no
-    bias has net 0 however noisy it is (Zheng et al. 2023, arXiv 2306.05685, §3.3, report swaps alone). Means
+    bias has net 0 however noisy it is (Zheng et al. 2023, arXiv 2306.05685, report swaps alone). Means
     and clustered intervals over questions; `net` over those that have both.
     """
     places = rate([(c.group, sum(c.chosen.values()), c.chosen.get(c.order[0], 0)) for c in cells])
@@ -181,12 +182,29 @@ def measure_position_bias(reader: Reader, run: int | None = None) -> list[Positi
 
 def measure_knew_already(reader: Reader, run: int | None = None) -> list[KnewAlready]:
     """Of every floor: the closed-book, no-transcript arm that tells contamination. Raises `StoreError`."""
-    found: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    import numpy as np
+
+    found: dict[tuple[str, int], dict[str, list[float]]] = {}
     for task, arm, group, answers, correct in reader.sql(statements(run)["judge alone"]).rows:
-        found.setdefault((task, arm), []).append((correct - 1 / answers, group))
+        of = found.setdefault((task, arm), {}).setdefault(group, [0, 0, 0.0])
+        of[0], of[1], of[2] = of[0] + 1, of[1] + correct, of[2] + 1 / answers
     return [
-        KnewAlready(*key, mean_of([v for v, _ in rows], [g for _, g in rows])) for key, rows in found.items()
+        KnewAlready(*key, beyond_chance(*np.array(list(of.values()), dtype=float).T))
+        for key, of in found.items()
     ]
+
+
+def beyond_chance(decided: Any, right: Any, guessed: Any) -> Measured:
+    """Accuracy less guessing, of groups' verdicts, right ones, and sums of 1/answers, each of shape (groups,): the
+    interval of accuracy, moved by the mean of 1/answers, which is known."""
+    n, groups = int(decided.sum()), range(len(decided))
+    plain = mean_of((right - guessed) / decided, groups, decided)
+    accuracy = interval(decided.tolist(), right.tolist())
+    if accuracy.low is None or accuracy.high is None:
+        return undefined(accuracy.reason or "", n, plain.groups, plain.value)
+    chance = float(guessed.sum()) / n
+    low, high = accuracy.low - chance, accuracy.high - chance
+    return Measured(plain.value, plain.error, low, high, n, plain.groups, caution=few(plain.groups))
 
 
 def measure_leaks(reader: Reader, run: int | None = None) -> list[Leaks]:

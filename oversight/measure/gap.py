@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oversight.measure.arms import ArmRow, beside, measure_arms
-from oversight.measure.measured import LEVEL, Measured, few, group_counts, mean_of, undefined
+from oversight.measure.measured import LEVEL, NO_SPREAD, Measured, few, mean_of, undefined
 from oversight.measure.paired import Answered, measure_answered, statement
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
-
-DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -40,24 +39,22 @@ class ArmGap:
 
 
 def gap_recovered(
-    naive: Sequence[float],
-    protocol: Sequence[float],
-    ceiling: Sequence[float],
-    groups: Sequence[str],
-    draws: int = DRAWS,
-    seed: int = 0,
+    naive: Sequence[float], protocol: Sequence[float], ceiling: Sequence[float], groups: Sequence[str]
 ) -> Gap:
     """The share of the gap recovered on shared questions, each of shape (questions,) with repeats averaged.
 
     (mean protocol − mean naive) / (mean ceiling − mean naive), "performance gap recovered" (Burns et al.
-    2023, arXiv 2312.09390, §3). Interval: percentile bootstrap that draws whole groups (`draws` times, by
-    `seed`); its standard deviation is the `error`. Undefined where the clustered interval of the gap
-    itself touches zero, for the ratio has no mean there, or where the ceiling is below the floor.
+    2023, arXiv 2312.09390). Interval: Fieller's of a ratio of means (Fieller 1954, J. R. Stat. Soc. B 16), clustered
+    by group: all shares r for which the t interval of the mean of (protocol − naive) − r · (ceiling − naive) holds
+    zero. `error` is the delta method's. Undefined where the clustered interval of the gap itself touches zero, for
+    the interval has no end there, or where the ceiling is below the floor.
     """
     if not len(groups):
         return _none(undefined("no question was decided in all three arms"))
-    gap = mean_of([c - n for n, c in zip(naive, ceiling, strict=True)], groups)
-    means = [sum(x) / len(x) for x in (naive, protocol, ceiling)]
+    over = [p - n for n, p in zip(naive, protocol, strict=True)]
+    under = [c - n for n, c in zip(naive, ceiling, strict=True)]
+    gap = mean_of(under, groups)
+    means = [math.fsum(x) / len(x) for x in (naive, protocol, ceiling)]
     if gap.low is None or gap.high is None:
         return Gap(undefined(f"the gap: {gap.reason}", gap.n, gap.groups), gap, *means)
     if gap.touches_zero:
@@ -65,42 +62,37 @@ def gap_recovered(
         return Gap(undefined(reason, gap.n, gap.groups), gap, *means)
     if gap.high < 0:
         return Gap(undefined("the ceiling is below the floor", gap.n, gap.groups), gap, *means)
-    value = (means[1] - means[0]) / (means[2] - means[0])
-    return Gap(_bootstrapped(value, naive, protocol, ceiling, groups, draws, seed), gap, *means)
+    return Gap(_ratio(over, under, groups), gap, *means)
 
 
 def _none(why: Measured) -> Gap:
     return Gap(why, why, None, None, None)
 
 
-def _bootstrapped(
-    value: float,
-    naive: Sequence[float],
-    protocol: Sequence[float],
-    ceiling: Sequence[float],
-    groups: Sequence[str],
-    draws: int,
-    seed: int,
-) -> Measured:
-    import numpy as np
+def _ratio(over: Sequence[float], under: Sequence[float], groups: Sequence[str]) -> Measured:
+    """Σover / Σunder with Fieller's clustered interval; the t interval of the mean of `under` is above zero."""
+    from scipy.stats import t
 
-    names = sorted(set(groups))
-    at = {g: i for i, g in enumerate(names)}
-    sums = np.zeros((len(names), 2))
-    for n, p, c, g in sorted(zip(naive, protocol, ceiling, groups, strict=True)):
-        sums[at[g]] += (p - n, c - n)
-    over, under = (group_counts(len(names), draws, seed) @ sums).T
-    if np.any(under <= 0):  # rare, since the gap's interval is above zero; the ratio has no sign there
-        share = float(np.mean(under <= 0))
-        if share > (1 - LEVEL) / 2:
-            return undefined("the gap is too uncertain", len(groups), len(names), value)
-    ratio = over[under > 0] / under[under > 0]
-    low, high = np.quantile(ratio, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    if high - low < 1e-12:
-        return undefined("no spread: every group recovers the same share", len(groups), len(names), value)
-    return Measured(
-        value, float(ratio.std()), float(low), float(high), len(groups), len(names), caution=few(len(names))
-    )
+    sums: dict[str, list[tuple[float, float]]] = {}
+    for a, b, g in zip(over, under, groups, strict=True):
+        sums.setdefault(g, []).append((a, b))
+    parts = [[math.fsum(column) for column in zip(*sums[g], strict=True)] for g in sorted(sums)]
+    sizes = [len(sums[g]) for g in sorted(sums)]
+    n, count = len(groups), len(parts)
+    a, b = (math.fsum(column) / n for column in zip(*parts, strict=True))
+    rest = [(x - m * a, y - m * b) for (x, y), m in zip(parts, sizes, strict=True)]
+    scale = count / (count - 1) / n**2
+    aa, ab, bb = (scale * math.fsum(p[i] * p[j] for p in rest) for i, j in ((0, 0), (0, 1), (1, 1)))
+    value = a / b
+    error = math.sqrt(max(0.0, aa - 2 * value * ab + value**2 * bb)) / b
+    if error <= NO_SPREAD:
+        return undefined("no spread: every group recovers the same share", n, count, value)
+    squared = float(t.ppf((1 + LEVEL) / 2, count - 1)) ** 2
+    # The shares r with (a − rb)² ≤ t²(aa − 2r·ab + r²·bb); the coefficient of r² is positive, as the gap is above zero.
+    lead, middle, end = b**2 - squared * bb, a * b - squared * ab, a**2 - squared * aa
+    half = math.sqrt(max(0.0, middle**2 - lead * end))
+    low, high = (middle - half) / lead, (middle + half) / lead
+    return Measured(value, error, low, high, n, count, caution=few(count))
 
 
 def statements(run: int | None = None) -> dict[str, str]:

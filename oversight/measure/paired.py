@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from oversight.measure.judged import chosen, judged
-from oversight.measure.measured import Measured, mean_of, undefined, within
+from oversight.measure.measured import Measured, few, mean_of, undefined, within
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
@@ -100,8 +100,8 @@ class Difference:
 def difference(a: Sequence[Answered], b: Sequence[Answered], unmatched: bool = False) -> Difference:
     """The paired difference of two arms' questions.
 
-    The mean of the per-question differences with its clustered t interval (Miller 2024, arXiv 2411.00640,
-    §4.2 and eq. 4), and a sign-flip permutation test on the groups' sums (`sign_flips`). Where the arms
+    The mean of the per-question differences with its clustered t interval (Miller 2024, arXiv
+    2411.00640), and a sign-flip permutation test on the groups' sums (`sign_flips`). Where the arms
     were not planned on the same questions there is none, unless `unmatched` takes the shared ones.
     """
     of_a, of_b = {row.question: row for row in a}, {row.question: row for row in b}
@@ -113,8 +113,9 @@ def difference(a: Sequence[Answered], b: Sequence[Answered], unmatched: bool = F
     differing = sum(abs(v) > 1e-12 for v in values)
     reason = _why_not(len(shared), only_a, only_b, len(both), unmatched)
     estimate = undefined(reason) if reason else mean_of(values, groups)
-    if estimate.low is not None and differing < FEW_DIFFERING and estimate.caution is None:
-        estimate = _with_caution(estimate, f"they differ on fewer than {FEW_DIFFERING} questions")
+    if estimate.low is not None and differing < FEW_DIFFERING:
+        few_differ = f"they differ on fewer than {FEW_DIFFERING} questions"
+        estimate = replace(estimate, caution=few(estimate.groups) or few_differ)
     known = bool(both) and reason is None
     return Difference(
         within(estimate, -1, 1),
@@ -142,15 +143,9 @@ def _why_not(shared: int, only_a: int, only_b: int, complete: int, unmatched: bo
     return None if complete else "no shared question has decided verdicts in both"
 
 
-def _with_caution(estimate: Measured, caution: str) -> Measured:
-    from dataclasses import replace
-
-    return replace(estimate, caution=caution)
-
-
 def sign_flips(values: Sequence[float], groups: Sequence[str], seed: int = 0) -> Flips:
     """Two-sided p of "no difference": how often |Σ ±s_g| ≥ |Σ s_g| when each group's sum s_g of `values`
-    may as well have had the other sign (Fisher 1935, §21; the paired permutation of Kenton 2024, by group).
+    may as well have had the other sign (Fisher 1935; the paired permutation of Kenton 2024, by group).
 
     All 2^G patterns are counted for up to 20 groups that differ; else 10,000 are drawn by `seed`, and
     p = (1 + hits) / (1 + draws) (Phipson and Smyth 2010). Needs no spread: all differences zero is p = 1.

@@ -65,7 +65,7 @@ class ScoreDifference:
 
 def agent_score_difference(forecasts: Iterable[Forecast], rule: Rule) -> Measured:
     """What an agent gains by arguing the truth: the proper score of the answer it argues when that is
-    right, less that of a wrong one (Pallavi Sudhir 2025, arXiv 2504.03731, §2).
+    right, less that of a wrong one (Pallavi Sudhir 2025, arXiv 2504.03731).
 
     Paired by question: where one answer is argued (consultancy), the mean over episodes that argue the right
     answer less the mean over those that argue a wrong one, for questions that have both; where each is

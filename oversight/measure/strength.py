@@ -1,7 +1,7 @@
 """How strong the debaters are, and what truth, place and length are worth: Bradley–Terry with terms.
 
 A match is a decided debate of two answers. Ratings are on the Elo scale of `SCALE` points per factor ten in
-the odds of winning: 400, as in chess. Kenton 2024 (arXiv 2407.04622, §4.5) divides by 500: multiply by 1.25 to
+the odds of winning: 400, as in chess. Kenton 2024 (arXiv 2407.04622) divides by 500: multiply by 1.25 to
 compare. Only differences mean anything; the players' mean is 0.
 """
 

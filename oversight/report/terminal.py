@@ -152,7 +152,7 @@ def _notes(rows: Sequence[Accuracy]) -> Padding:
         lines.append("Intervals: t, clustered on the question's group.")
     if any(i.method == "wilson" for i in intervals):
         lines.append(
-            "w: Wilson's interval, with the groups' design effect: near 0 or 100 %, or too little spread."
+            "w: Wilson's interval, with the groups' design effect: few are right, or few wrong, or no spread."
         )
     lines += [f"none: {reason}." for reason in sorted({i.reason for i in intervals if i.reason})]
     if any(1 < row.groups < FEW_GROUPS for row in rows):

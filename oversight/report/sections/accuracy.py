@@ -61,7 +61,7 @@ def accuracy_section(source: Source) -> Section:
     head = (*WHO, "accuracy", "95 % interval", "worst–best", "decided", "episodes", "questions", "groups")
     said = (
         "Share of decided verdicts that are right. Interval: t, clustered on the question's group (Miller 2024, "
-        "arXiv 2411.00640); w: Wilson's with the groups' design effect, near 0 or 100 % or where there is too little spread.",
+        "arXiv 2411.00640); w: Wilson's with the groups' design effect, where few are right or few wrong, or there is no spread.",
         "Worst and best count every undecided verdict as wrong and as right.",
         *reasons_text(reasons),
     )

@@ -30,7 +30,7 @@ def gap_section(source: Source) -> Section:
         return Section("Gap recovered", missing=NO_PROTOCOL)
     said = (
         "(protocol − floor) / (ceiling − floor) over the questions that all three decided (Burns et al. 2023, "
-        "arXiv 2312.09390); percentile bootstrap over groups.",
+        "arXiv 2312.09390); Fieller's interval, clustered by group.",
         *reasons_text(reasons),
     )
     head = (

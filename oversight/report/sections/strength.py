@@ -20,7 +20,7 @@ from oversight.report.sections.shared import (
 
 
 def strength_section(source: Source) -> Section:
-    """Self-play is where accuracy is of one debater's strength, not of two (Khan 2024, arXiv 2402.06782, §5)."""
+    """Self-play is where accuracy is of one debater's strength, not of two (Khan 2024, arXiv 2402.06782)."""
     arms = source.arms
     matches = source.reader.sql(strength.statements(source.run)["matches"]).rows
     described: dict[tuple[str, int], set[str]] = {}
