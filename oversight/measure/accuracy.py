@@ -10,6 +10,7 @@ Each table is one SQL statement (`statements`); only the intervals are added her
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -290,18 +291,16 @@ def wilson(decided: Sequence[float], right: Sequence[float]) -> Interval:
     n over the design effect (at least 1), and adjusted to the degrees of freedom as in Korn and Graubard
     1998, Surv. Methodol. 24; where there is no spread to take a design effect from, the number of groups.
     """
-    from scipy.stats import norm, t
-    from statsmodels.stats.proportion import proportion_confint
+    from scipy.special import ndtri, stdtrit  # quantiles of the normal and of t
 
     n, groups = sum(decided), len(decided)
     mean = min(1.0, sum(right) / n)
-    effective = min(float(groups), n)
+    effective, z = min(float(groups), n), float(ndtri((1 + LEVEL) / 2))
     if 0 < mean < 1 and _spread(decided, right):
         _, error, *_ = clustered(decided, right)
-        tail = (1 + LEVEL) / 2
-        unclustered = mean * (1 - mean) / n
-        effective = (
-            n * min(1.0, unclustered / error**2) * float(norm.ppf(tail) / t.ppf(tail, groups - 1)) ** 2
-        )
-    low, high = proportion_confint(mean * effective, effective, alpha=1 - LEVEL, method="wilson")
-    return Interval(max(0.0, float(low)), min(1.0, float(high)), "wilson")
+        shrunk = float(z / stdtrit(groups - 1, (1 + LEVEL) / 2)) ** 2
+        effective = n * min(1.0, mean * (1 - mean) / n / error**2) * shrunk
+    z2 = z * z
+    middle = (mean + z2 / (2 * effective)) / (1 + z2 / effective)
+    half = z * math.sqrt(mean * (1 - mean) / effective + z2 / (4 * effective**2)) / (1 + z2 / effective)
+    return Interval(max(0.0, middle - half), min(1.0, middle + half), "wilson")

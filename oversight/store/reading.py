@@ -113,6 +113,11 @@ class Reader:
         """As `sql`, but returns DuckDB's cursor (`fetchall`, `df`), to be emptied before the next query."""
         return self._ask(query, params, timeout, lambda con: con)
 
+    def columns(self, query: str, params: Params = None, timeout: float | None = None) -> dict[str, Any]:
+        """As `sql`, but the result as numpy arrays by column name, each of shape (rows,): masked where a column holds
+        NULLs, of Python objects where it holds text or lists. For results of many rows."""
+        return self._ask(query, params, timeout, lambda con: con.fetchnumpy())
+
     def fetch_all(self, out: Path) -> None:
         """Copy all tables of a run that is writing into the table `fetched` of a new file, as they are at one
         moment: a column for each table, in which a row of it is a STRUCT. Raises `StoreError`."""
