@@ -16,9 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from oversight.measure.columns import group_numbers, sums
 from oversight.measure.measured import LEVEL, NO_SPREAD, clustered
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from oversight.store.reading import Reader
 
 _NEWEST = """newest AS (  -- of each arm on each task, the run that planned it last
@@ -218,12 +221,11 @@ def _splits(clusters: Sequence[tuple[bool | None, int, int, str]]) -> list[Split
 
 def of_groups(rows: Iterable[tuple[str, float, float]]) -> Interval:
     """The interval of rows of (group, decided, right); a group may come several times."""
-    decided: dict[str, float] = defaultdict(float)
-    right: dict[str, float] = defaultdict(float)
-    for group, n, k in rows:
-        decided[group] += n
-        right[group] += k
-    return interval([decided[g] for g in sorted(decided)], [right[g] for g in sorted(decided)])
+    import numpy as np
+
+    names, decided, right = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
+    place, count = group_numbers(names)
+    return interval(sums(place, count, np.asarray(decided)), sums(place, count, np.asarray(right)))
 
 
 def of_strata(rows: Sequence[tuple[bool | None, int, int, str]]) -> Interval:
@@ -235,49 +237,58 @@ def of_strata(rows: Sequence[tuple[bool | None, int, int, str]]) -> Interval:
     limits take its place: the sums of shareₛ · lowₛ and shareₛ · highₛ. That is MOVER (Zou and Donner 2008, Stat. Med. 27)
     for sides that depend on each other as closely as they can, so no dependence makes it too narrow.
     """
-    pooled = of_groups((group, n, k) for _, n, k, group in rows)
-    decided, right = _sums(rows)
-    sides = {side for side, *_ in rows}
-    if pooled.method != "wilson" or len(sides) < 2 or _spread(decided, right):
+    import numpy as np
+
+    if not rows:
+        return interval((), ())
+    side = np.array([-1 if of is None else int(of) for of, *_ in rows])
+    place, count = group_numbers(group for *_, group in rows)
+    decided, right = np.array([n for _, n, *_ in rows]), np.array([k for _, _, k, _ in rows])
+
+    def sized(of: Any) -> tuple[Any, Any]:
+        return sums(place[of], count, decided[of]), sums(place[of], count, right[of])
+
+    whole = sized(side > -2)
+    pooled = interval(*whole)
+    sides = np.unique(side)
+    if pooled.method != "wilson" or len(sides) < 2 or _spread(*whole):
         return pooled
     low = high = 0.0
-    for side in sorted(sides, key=str):
-        part = [(group, n, k) for s, n, k, group in rows if s is side]
-        share, of_side = sum(n for _, n, _ in part) / sum(decided), of_groups(part)
+    for one in sides:
+        part = sized(side == one)
+        share, of_side = float(part[0].sum() / decided.sum()), interval(*part)
         if of_side.low is None or of_side.high is None:
             return pooled
         low, high = low + share * of_side.low, high + share * of_side.high
     return Interval(low, high, "wilson")
 
 
-def _sums(rows: Sequence[tuple[bool | None, int, int, str]]) -> tuple[list[int], list[int]]:
-    groups: dict[str, tuple[int, int]] = {}
-    for _, n, k, group in rows:
-        before = groups.get(group, (0, 0))
-        groups[group] = (before[0] + n, before[1] + k)
-    return [n for n, _ in groups.values()], [k for _, k in groups.values()]
+def _floats(values: ArrayLike) -> Any:
+    import numpy as np
+
+    return np.asarray(values, dtype=float)
 
 
-def _spread(decided: Sequence[float], right: Sequence[float]) -> bool:
+def _spread(decided: Any, right: Any) -> bool:
     """Whether the groups' shares differ."""
-    mean = sum(right) / sum(decided)
-    return any(abs(k - n * mean) > NO_SPREAD * n for n, k in zip(decided, right, strict=True))
+    mean = math.fsum(right.tolist()) / math.fsum(decided.tolist())
+    return bool((abs(right - decided * mean) > NO_SPREAD * decided).any())
 
 
-def interval(decided: Sequence[float], right: Sequence[float]) -> Interval:
+def interval(decided: ArrayLike, right: ArrayLike) -> Interval:
     """The interval of sum(right) / sum(decided), given both per group (each of shape (groups,)).
 
     The t interval of an intercept with clustered errors, on groups − 1 degrees of freedom. Where it
     would reach 0 or 1, or the groups do not differ at all, Wilson's (`wilson`). Shares of verdicts may
     stand for counts.
     """
-    given = [(n, k) for n, k in zip(decided, right, strict=True) if n > 0]
-    n, k = sum(m for m, _ in given), sum(r for _, r in given)
-    if not given:
+    sizes, ones = _floats(decided), _floats(right)
+    sizes, ones = sizes[sizes > 0], ones[sizes > 0]
+    n, k = math.fsum(sizes.tolist()), math.fsum(ones.tolist())
+    if not len(sizes):
         return Interval(None, None, None, "no verdict was decided")
-    if len(given) == 1:
+    if len(sizes) == 1:
         return Interval(None, None, None, "one group only: its spread cannot be told")
-    sizes, ones = [m for m, _ in given], [r for _, r in given]
     if 0 < k < n and _spread(sizes, ones):
         _, error, low, high = clustered(sizes, ones)
         if error > NO_SPREAD and low > 0 and high < 1:
@@ -285,7 +296,7 @@ def interval(decided: Sequence[float], right: Sequence[float]) -> Interval:
     return wilson(sizes, ones)
 
 
-def wilson(decided: Sequence[float], right: Sequence[float]) -> Interval:
+def wilson(decided: ArrayLike, right: ArrayLike) -> Interval:
     """Wilson's interval of sum(right) / sum(decided) with an effective n, given both for two or more groups.
 
     n over the design effect (at least 1), and adjusted to the degrees of freedom as in Korn and Graubard
@@ -293,11 +304,12 @@ def wilson(decided: Sequence[float], right: Sequence[float]) -> Interval:
     """
     from scipy.special import ndtri, stdtrit  # quantiles of the normal and of t
 
-    n, groups = sum(decided), len(decided)
-    mean = min(1.0, sum(right) / n)
+    sizes, ones = _floats(decided), _floats(right)
+    n, groups = math.fsum(sizes.tolist()), len(sizes)
+    mean = min(1.0, math.fsum(ones.tolist()) / n)
     effective, z = min(float(groups), n), float(ndtri((1 + LEVEL) / 2))
-    if 0 < mean < 1 and _spread(decided, right):
-        _, error, *_ = clustered(decided, right)
+    if 0 < mean < 1 and _spread(sizes, ones):
+        _, error, *_ = clustered(sizes, ones)
         shrunk = float(z / stdtrit(groups - 1, (1 + LEVEL) / 2)) ** 2
         effective = n * min(1.0, mean * (1 - mean) / n / error**2) * shrunk
     z2 = z * z

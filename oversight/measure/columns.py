@@ -32,7 +32,7 @@ def runs(table: Columns, *keys: str) -> Iterator[tuple[tuple[Any, ...], Columns]
     import numpy as np
 
     starts = np.flatnonzero(changes(*(table[key] for key in keys))).tolist()
-    for start, end in zip(starts, [*starts[1:], len(table[keys[0]])], strict=True):
+    for start, end in pairwise([*starts, len(table[keys[0]])]):
         values = tuple(table[key][start : start + 1].tolist()[0] for key in keys)
         yield values, {name: column[start:end] for name, column in table.items()}
 
@@ -60,3 +60,15 @@ def sums(place: Any, count: int, values: Any = None) -> Any:
     order = np.argsort(place, kind="stable")
     ordered, ends = values[order].tolist(), np.bincount(place, minlength=count).cumsum().tolist()
     return np.array([math.fsum(ordered[start:end]) for start, end in pairwise([0, *ends])])
+
+
+def means(place: Any, count: int, values: Any) -> Any:
+    """Of each group the mean of its values, NaN where it has none. They are added by size, so the order of the rows
+    changes no digit; quicker than `sums` where there are many groups."""
+    import numpy as np
+
+    order = np.lexsort((values, place))
+    with np.errstate(invalid="ignore"):
+        return np.bincount(place[order], weights=values[order], minlength=count) / np.bincount(
+            place, minlength=count
+        )

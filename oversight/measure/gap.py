@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 from oversight.measure.arms import ArmRow, beside, measure_arms
-from oversight.measure.measured import LEVEL, Measured, few, group_counts, mean_of, undefined
-from oversight.measure.paired import Answered, measure_answered, statement
+from oversight.measure.columns import group_numbers, sums
+from oversight.measure.measured import LEVEL, Measured, few, mean_of, resampled, undefined
+from oversight.measure.paired import Questions, measure_answered, statement
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
@@ -43,7 +46,7 @@ def gap_recovered(
     naive: Sequence[float],
     protocol: Sequence[float],
     ceiling: Sequence[float],
-    groups: Sequence[str],
+    groups: Iterable[Hashable],
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Gap:
@@ -54,10 +57,14 @@ def gap_recovered(
     `seed`); its standard deviation is the `error`. Undefined where the clustered interval of the gap
     itself touches zero, for the ratio has no mean there, or where the ceiling is below the floor.
     """
-    if not len(groups):
+    import numpy as np
+
+    n, p, c = (np.asarray(shares, dtype=float) for shares in (naive, protocol, ceiling))
+    if not len(n):
         return _none(undefined("no question was decided in all three arms"))
-    gap = mean_of([c - n for n, c in zip(naive, ceiling, strict=True)], groups)
-    means = [sum(x) / len(x) for x in (naive, protocol, ceiling)]
+    place, count = group_numbers(groups)
+    gap = mean_of(c - n, place)
+    means = [math.fsum(x.tolist()) / len(x) for x in (n, p, c)]
     if gap.low is None or gap.high is None:
         return Gap(undefined(f"the gap: {gap.reason}", gap.n, gap.groups), gap, *means)
     if gap.touches_zero:
@@ -66,41 +73,29 @@ def gap_recovered(
     if gap.high < 0:
         return Gap(undefined("the ceiling is below the floor", gap.n, gap.groups), gap, *means)
     value = (means[1] - means[0]) / (means[2] - means[0])
-    return Gap(_bootstrapped(value, naive, protocol, ceiling, groups, draws, seed), gap, *means)
+    changed = np.column_stack([sums(place, count, p - n), sums(place, count, c - n)])
+    return Gap(_bootstrapped(value, changed, len(n), draws, seed), gap, *means)
 
 
 def _none(why: Measured) -> Gap:
     return Gap(why, why, None, None, None)
 
 
-def _bootstrapped(
-    value: float,
-    naive: Sequence[float],
-    protocol: Sequence[float],
-    ceiling: Sequence[float],
-    groups: Sequence[str],
-    draws: int,
-    seed: int,
-) -> Measured:
+def _bootstrapped(value: float, changed: Any, n: int, draws: int, seed: int) -> Measured:
+    """`value` with its interval: `changed`, of shape (groups, 2), are the sums of protocol and ceiling less naive."""
     import numpy as np
 
-    names = sorted(set(groups))
-    at = {g: i for i, g in enumerate(names)}
-    sums = np.zeros((len(names), 2))
-    for n, p, c, g in sorted(zip(naive, protocol, ceiling, groups, strict=True)):
-        sums[at[g]] += (p - n, c - n)
-    over, under = (group_counts(len(names), draws, seed) @ sums).T
+    groups = len(changed)
+    over, under = resampled(changed, draws, seed).T
     if np.any(under <= 0):  # rare, since the gap's interval is above zero; the ratio has no sign there
         share = float(np.mean(under <= 0))
         if share > (1 - LEVEL) / 2:
-            return undefined("the gap is too uncertain", len(groups), len(names), value)
+            return undefined("the gap is too uncertain", n, groups, value)
     ratio = over[under > 0] / under[under > 0]
     low, high = np.quantile(ratio, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if high - low < 1e-12:
-        return undefined("no spread: every group recovers the same share", len(groups), len(names), value)
-    return Measured(
-        value, float(ratio.std()), float(low), float(high), len(groups), len(names), caution=few(len(names))
-    )
+        return undefined("no spread: every group recovers the same share", n, groups, value)
+    return Measured(value, float(ratio.std()), float(low), float(high), n, groups, caution=few(groups))
 
 
 def statements(run: int | None = None) -> dict[str, str]:
@@ -115,21 +110,18 @@ def measure_gap(reader: Reader, run: int | None = None) -> list[ArmGap]:
     return [_of_arm(arm, arms, answered) for arm in arms if arm.place == 1]
 
 
-def _of_arm(arm: ArmRow, arms: Sequence[ArmRow], answered: dict[tuple[str, int], list[Answered]]) -> ArmGap:
+def _of_arm(arm: ArmRow, arms: Sequence[ArmRow], answered: dict[tuple[str, int], Questions]) -> ArmGap:
+    import numpy as np
+
     floor, no_floor = beside(arm, arms, 0)
     ceiling, no_ceiling = beside(arm, arms, 2)
     if floor is None or ceiling is None:
         ids = (floor.arm if floor else None, ceiling.arm if ceiling else None)
         return ArmGap(arm.task, arm.arm, *ids, _none(undefined(no_floor or no_ceiling or "")))
-    means = [
-        {
-            row.question: (row.mean, row.group)
-            for row in answered.get((a.task, a.arm), [])
-            if row.mean is not None
-        }
-        for a in (floor, arm, ceiling)
-    ]
-    shared = sorted(means[0].keys() & means[1].keys() & means[2].keys())
-    naive, protocol, top = ([of[q][0] for q in shared] for of in means)
-    groups = [means[0][q][1] for q in shared]
-    return ArmGap(arm.task, arm.arm, floor.arm, ceiling.arm, gap_recovered(naive, protocol, top, groups))
+    asked = [answered[a.task, a.arm] for a in (floor, arm, ceiling)]
+    decided = [of.question[~np.isnan(of.mean)] for of in asked]
+    shared = reduce(np.intersect1d, decided)
+    at = [np.argsort(of.question)[np.isin(np.sort(of.question), shared)] for of in asked]
+    naive, protocol, top = (of.mean[places] for of, places in zip(asked, at, strict=True))
+    of = gap_recovered(naive, protocol, top, asked[0].group[at[0]])
+    return ArmGap(arm.task, arm.arm, floor.arm, ceiling.arm, of)

@@ -18,8 +18,8 @@ FEW_GROUPS = 10
 NO_SPREAD = 1e-12
 """A standard error below this is the rounding of zero."""
 
-DRAWN = 1 << 18
-"""Groups that are drawn at a time: what fits a processor's cache."""
+DRAWN = 1 << 15
+"""Groups that are drawn at a time: a matrix that stays in the cache, and in one thread."""
 
 
 @dataclass(frozen=True)
@@ -130,5 +130,5 @@ def resampled(sums: Any, draws: int, seed: int) -> Any:
         drawn = draw.integers(0, groups, size=(min(step, draws - start), groups))
         drawn += groups * np.arange(len(drawn))[:, None]  # a row of its own for each sample
         often = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        found[start : start + step] = often @ sums
+        found[start : start + step] = often.astype(float) @ sums
     return found

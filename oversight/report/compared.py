@@ -58,7 +58,7 @@ def compare(reader: Reader, wanted: Wanted, run: int | None = None) -> list[Comp
     answered = paired.measure_answered(reader, arms, run=run)
     found = []
     for a, b, named in pairs:
-        rows = answered.get((a.task, a.arm), []), answered.get((b.task, b.arm), [])
+        rows = answered[a.task, a.arm], answered[b.task, b.arm]
         found.append((a, b, named, paired.difference(*rows, wanted.unmatched)))
     if wanted.a and not wanted.unmatched:
         for _, _, named, d in found:

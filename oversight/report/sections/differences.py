@@ -71,7 +71,7 @@ def differences_section(reader: Reader, run: int | None, arms: Arms) -> Section:
 
 
 def _pairs(
-    arms: Arms, answered: Mapping[tuple[str, int], list[paired.Answered]]
+    arms: Arms, answered: Mapping[tuple[str, int], paired.Questions]
 ) -> tuple[list[compared.Compared], list[str]]:
     """Every pair of arms before one judge on one task, the later less the earlier; of more than `ALL_PAIRS` arms each
     less the first (the floor) only, and a line that says so. p is adjusted for how many there are in all."""
