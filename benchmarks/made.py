@@ -75,6 +75,7 @@ INSERT INTO messages BY NAME SELECT DISTINCT hash(call) AS message, 'user' AS ro
 def make(db: Path, turns: int) -> None:
     """A database of about so many turns."""
     con = open_for_writing(db)
+    con.execute("SET enable_progress_bar = false")
     con.execute(
         "CREATE TEMP TABLE vocabulary AS SELECT list('w' || chr((97 + w % 26)::INT) || chr((97 + w // 26 % 26)::INT) "
         "|| chr((97 + w // 676 % 26)::INT) || chr((97 + w // 17576 % 26)::INT) ORDER BY w) AS words FROM range(20000) t(w)"

@@ -99,13 +99,13 @@ def find(reader: Reader, words: str, *, all_words: bool = False, limit: int = 20
               SELECT sum(weight * n * {K + 1} / (n + {K} * (1 - {B} + {B} * length / {mean}))) AS score, doc,
                      count(*) OVER () AS matches
               FROM held JOIN rare USING (stem) GROUP BY doc
-              HAVING count(*) >= {enough} ORDER BY score DESC, doc LIMIT {limit}
+              HAVING count(*) >= {enough} ORDER BY round(score, 9) DESC, doc LIMIT {limit}
             )
-            SELECT score, episode, turn, matches FROM best JOIN docs USING (doc) ORDER BY score DESC, doc
+            SELECT score, doc, matches FROM best ORDER BY round(score, 9) DESC, doc
             """
         ).fetchall()
-    matches = ranked[0][3] if ranked else 0
-    return Found(tuple(_told(reader, [row[:3] for row in ranked], words)), matches, turns)
+    matches = ranked[0][2] if ranked else 0
+    return Found(tuple(_told(reader, [row[:2] for row in ranked], words)), matches, turns)
 
 
 def _forms(plain: str) -> list[str]:
@@ -214,16 +214,16 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, *columns: Any) -> None:
     con.unregister("given")
 
 
-def _told(reader: Reader, ranked: Sequence[tuple[float, int, int]], words: str) -> list[Hit]:
-    episodes = sorted({episode for _, episode, _ in ranked})
+def _told(reader: Reader, ranked: Sequence[tuple[float, int]], words: str) -> list[Hit]:
+    docs = ", ".join(str(doc) for _, doc in ranked) or "NULL"
     rows = reader.sql(
-        'SELECT t.episode, t.turn, t.seat, a.protocol, e.task, t."text" FROM turns t JOIN episodes e '
-        f"USING (episode) JOIN arms a USING (arm) WHERE t.episode IN ({', '.join(map(str, episodes)) or 'NULL'})"
+        'SELECT t.rowid, t.episode, t.turn, t.seat, a.protocol, e.task, t."text" FROM turns t JOIN episodes e '
+        f"USING (episode) JOIN arms a USING (arm) WHERE t.rowid IN ({docs})"
     ).rows
-    said = {(episode, turn): rest for episode, turn, *rest in rows}
+    said = {doc: rest for doc, *rest in rows}
     hits = []
-    for score, episode, turn in ranked:
-        seat, protocol, task, text = said[episode, turn]
+    for score, doc in ranked:
+        episode, turn, seat, protocol, task, text = said[doc]
         hits.append(Hit(score, hex_id(episode), turn, seat, protocol, task, _around(text, words)))
     return hits
 
