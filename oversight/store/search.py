@@ -87,13 +87,16 @@ def find(reader: Reader, words: str, *, all_words: bool = False, limit: int = 20
             return Found((), 0, turns)
         # Numbers in the text, not parameters: then only the parts of the table that hold them are read.
         among = ", ".join(str(word) for word, _ in known)
-        stemmed = ", ".join(f"({word}, {place[stem]})" for word, stem in known)
+        held = f"SELECT doc, word AS stem, n, length FROM terms WHERE word IN ({among})"
+        if len(known) > len({stem for _, stem in known}):  # several forms of a stem count together
+            stemmed = " ".join(f"WHEN {word} THEN {place[stem]}" for word, stem in known)
+            held = (
+                f"SELECT doc, CASE stem {stemmed} END AS stem, sum(n) AS n, any_value(length) AS length "
+                f"FROM ({held}) GROUP BY ALL"
+            )
         ranked = con.execute(
             f"""
-            WITH held AS (
-              SELECT doc, stem, sum(n) AS n, any_value(length) AS length
-              FROM terms JOIN (VALUES {stemmed}) known(word, stem) USING (word) WHERE word IN ({among}) GROUP BY doc, stem
-            ),
+            WITH held AS ({held}),
             rare AS (SELECT stem, ln(1 + ({turns} - count(*) + 0.5) / (count(*) + 0.5)) AS weight FROM held GROUP BY stem),
             best AS (
               SELECT sum(weight * n * {K + 1} / (n + {K} * (1 - {B} + {B} * length / {mean}))) AS score, doc,
@@ -215,10 +218,16 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, *columns: Any) -> None:
 
 
 def _told(reader: Reader, ranked: Sequence[tuple[float, int]], words: str) -> list[Hit]:
-    docs = ", ".join(str(doc) for _, doc in ranked) or "NULL"
+    if not ranked:
+        return []
+    # One by one: of `rowid IN (…)` DuckDB reads every turn's text.
+    turns = " UNION ALL ".join(
+        f'SELECT rowid AS doc, episode, turn, seat, "text" FROM turns WHERE rowid = {doc}'
+        for _, doc in ranked
+    )
     rows = reader.sql(
-        'SELECT t.rowid, t.episode, t.turn, t.seat, a.protocol, e.task, t."text" FROM turns t JOIN episodes e '
-        f"USING (episode) JOIN arms a USING (arm) WHERE t.rowid IN ({docs})"
+        f'SELECT t.doc, t.episode, t.turn, t.seat, a.protocol, e.task, t."text" FROM ({turns}) t '
+        "JOIN episodes e USING (episode) JOIN arms a USING (arm)"
     ).rows
     said = {doc: rest for doc, *rest in rows}
     hits = []
