@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from oversight.measure.judged import chosen, judged
-from oversight.measure.paired import measure_answered
+from oversight.measure.paired import statement
 from oversight.measure.power import Look, Sequential, confidence_sequence, sequential
 
 if TYPE_CHECKING:
@@ -106,11 +106,13 @@ def measure_stopping(
 
 def _differences(reader: Reader, task: str, a: int, b: int, run: int | None) -> dict[str, float]:
     """The mean difference of each group."""
-    answered = measure_answered(reader, (a, b), task, run)
-    of_a, of_b = ({row.question: row for row in answered.get((task, arm), [])} for arm in (a, b))
+    means: tuple[dict[int, float], ...] = {}, {}
+    groups: dict[int, str] = {}
+    sql = f'SELECT arm, question, "group", mean FROM ({statement((a, b), task, run)}) WHERE mean IS NOT NULL'
+    for arm, question, group, mean in reader.sql(sql).rows:
+        means[arm == b][question] = mean
+        groups[question] = group
     parts: dict[str, list[float]] = {}
-    for question in sorted(of_a.keys() & of_b.keys()):
-        one, other = of_a[question].mean, of_b[question].mean
-        if one is not None and other is not None:
-            parts.setdefault(of_a[question].group, []).append(one - other)
+    for question in sorted(means[0].keys() & means[1].keys()):
+        parts.setdefault(groups[question], []).append(means[0][question] - means[1][question])
     return {group: math.fsum(part) / len(part) for group, part in parts.items()}

@@ -70,13 +70,12 @@ def compare(reader: Reader, wanted: Wanted, run: int | None = None) -> list[Comp
     pairs = _pairs(reader, wanted, run)
     arms = tuple(sorted({row.arm for pair in pairs for row in pair[:2]}))
     answered = paired.measure_answered(reader, arms, run=run)
-    unmatched = (
-        wanted.unmatched or reader.live
-    )  # a run has come to a question in one arm before it has in another
+    # A run has come to a question in one arm before it has in another.
+    unmatched = wanted.unmatched or reader.live
     found = []
     for a, b, named in pairs:
-        rows = answered.get((a.task, a.arm), []), answered.get((b.task, b.arm), [])
-        found.append((a, b, named, paired.difference(*rows, unmatched)))
+        one, other = answered.get((a.task, a.arm), ()), answered.get((b.task, b.arm), ())
+        found.append((a, b, named, paired.difference(one, other, unmatched)))
     if wanted.a and not unmatched:
         for _, _, named, d in found:
             if not d.matched and d.shared:
