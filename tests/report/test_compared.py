@@ -146,7 +146,7 @@ def test_while_a_run_is_writing_what_it_has_come_to_in_one_arm_only_is_left_out(
     argv = ("compare", "debate", "direct", "--db", tmp_path / "db.duckdb")
     assert "--unmatched" in refused(capsys, *argv)
     with open_reader(tmp_path / "db.duckdb") as reader:
-        live: Any = SimpleNamespace(live=True, path=reader.path, sql=reader.sql)
+        live: Any = SimpleNamespace(live=True, path=reader.path, sql=reader.sql, columns=reader.columns)
         found = compare(live, Wanted("debate", "direct"))
     assert found[0].difference.shared == 12
     assert any("unmatched, 0 and 4 questions were not shared" in line for line in notes(found))

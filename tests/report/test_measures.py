@@ -260,15 +260,12 @@ def test_the_printed_sql_gives_the_numbers(simulated: Path, capsys: Capsys) -> N
         recovered = row["recovered_value"]
         assert recovered is None or recovered == pytest.approx((own - floor) / (ceiling - floor), rel=1e-12)
     scores: dict[int, list[float]] = {}
-    for _, arm, _, _, argued, label, probabilities in asked(
-        "score-difference", "score difference: forecasts"
-    ):
-        if argued is None:
-            right, wrong = probabilities[label], probabilities[1 - label]
-            scores.setdefault(arm, []).append(2 * (right - wrong))
+    for _, arm, _, _, argued, label, _, answer, p in asked("score-difference", "score difference: forecasts"):
+        if argued < 0:  # one of two answers: 2 (p of the right one − p of the wrong one)
+            scores.setdefault(arm, []).append(2 * p if answer == label else -2 * p)
     told = {int(r["arm"], 16): r for r in whole(simulated, "score difference") if r["rule"] == "brier"}
     for arm, values in scores.items():
-        assert told[arm]["difference_value"] == pytest.approx(sum(values) / len(values), rel=1e-12)
+        assert told[arm]["difference_value"] == pytest.approx(2 * sum(values) / len(values), rel=1e-12)
 
 
 # judges of one stored name
