@@ -16,6 +16,7 @@ from oversight.cli.common import db_option
 
 if TYPE_CHECKING:
     from oversight.engine.plan import Plan
+    from oversight.engine.sharing import Sharing
     from oversight.episode import Run
     from oversight.experiment import Experiment
     from oversight.store.reading import Reader
@@ -77,6 +78,24 @@ def run(
         typer.Option(metavar="N", help="Stop before this invocation makes more calls; those found are free."),
     ] = None,
     db: Annotated[Path | None, typer.Option(metavar="FILE", help="Default oversight.duckdb.")] = None,
+    share: Annotated[
+        bool,
+        typer.Option("--share", help="Let the same command in other terminals work on this run with it."),
+    ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where --share listens for them; default this machine alone."),
+    ] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Work on a run that another machine shares (OVERSIGHT_TOKEN)."
+        ),
+    ] = None,
+    lease: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Until a worker that is not heard loses its episodes.", min=1),
+    ] = 60.0,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Do not try failed episodes again.")
     ] = False,
@@ -96,6 +115,7 @@ def run(
     from oversight.cli.settings import experiments_of
     from oversight.secrecy import masked
 
+    sharing = _sharing(share, listen, join, lease) if share or listen or join else None
     experiments = experiments_of(
         what,
         part or [],
@@ -122,11 +142,29 @@ def run(
     for name, experiment in experiments.items():
         if len(experiments) > 1 and not quiet:
             print(f"\nPart {name or '(main)'}\n")
-        ended = play(_planner(experiment), experiment.db, command, keep_failed, dry_run, quiet, example)
+        shared = sharing and sharing()  # each part anew
+        ended = play(
+            _planner(experiment), experiment.db, command, keep_failed, dry_run, quiet, example, shared
+        )
         if ended in (3, 130):  # a limit or Ctrl-C is meant for all of them
             return ended
         status = max(status, ended)
     return status
+
+
+def _sharing(share: bool, listen: str | None, join: str | None, lease: float) -> Callable[[], Sharing]:
+    """How the run is shared. Raises `UserError` for addresses that are none, or not safe."""
+    from oversight.engine.sharing import Sharing
+    from oversight.errors import UserError
+    from oversight.store.share import address_of, given_token, listening_address
+
+    if join and (share or listen):
+        raise UserError(
+            "--join works on another process's run, --share and --listen share one's own: give either"
+        )
+    given_token()  # one that is too short is said before anything is done
+    at, whom = listening_address(listen) if listen else None, address_of(join) if join else None
+    return lambda: Sharing(at, whom, lease, lambda line: _tell(f"oversight: {line}"))
 
 
 def _planner(experiment: Experiment) -> Callable[[], Plan]:
@@ -146,11 +184,15 @@ def play(
     dry_run: bool = False,
     quiet: bool = False,
     example: bool = False,
+    sharing: Sharing | None = None,
 ) -> int:
     """Make a plan, say what it comes to, play it and report; the exit status."""
     from oversight.cli.progress import shown
 
-    statuses = _statuses(db)  # first, so that a wrong --db does not cost the loading of a model
+    away = sharing is not None and sharing.join is not None
+    statuses = (
+        {} if away else _statuses(db)
+    )  # first, so that a wrong --db does not cost the loading of a model
 
     from oversight.engine.budget import budget_of
     from oversight.engine.run import Progress, play_plan
@@ -163,10 +205,12 @@ def play(
                 _estimate(plan, statuses, keep_failed)
                 return 0
             budget_of(plan.experiment, plan.models)  # what is wrong with it is said before anything else
-            done = _announce(plan, statuses, keep_failed, quiet)
+            done = 0 if away else _announce(plan, statuses, keep_failed, quiet)
             progress = Progress()
             with shown(progress, len(plan), done, quiet):
-                played = play_plan(plan, progress, retry_failed=not keep_failed, command=command)
+                played = play_plan(
+                    plan, progress, retry_failed=not keep_failed, command=command, sharing=sharing
+                )
         finally:
             plan.close()
     except KeyboardInterrupt:  # outside the playing itself, which ends in order and says so below
@@ -187,10 +231,26 @@ def play(
             f"that came is kept. The same command goes on: {command}"
         )
         return 130
+    if away:
+        return _conclude_away(played)
     if not quiet:
         _conclude(played, db, example)
     if played.failed or played.unread:
         _tell(_failures(played, db, keep_failed))
+        return 1
+    return 0
+
+
+def _conclude_away(played: Run) -> int:
+    """The end of a run whose file is on another machine."""
+    _tell(
+        f"oversight: done; {played.played:,} of {played.planned:,} episodes were played here, with {played.calls:,} "
+        "calls. The report is where the file is"
+    )
+    if played.failed or played.unread:
+        _tell(
+            f"oversight: {played.failed:,} episodes failed; `oversight run` where the file is tries them again"
+        )
         return 1
     return 0
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,14 +101,55 @@ class Log:
         statement = "UPDATE runs SET ended = ?, status = ?, already_done = ?, played = ? WHERE run = ?"
         self.writer.write_now({}, [(statement, [_now(), status, already_done, played, self.run])])
 
+    @property
+    def failed(self) -> StoreError | None:
+        """What keeps the file from being written, once something has."""
+        return self.writer.failed
+
+    @property
+    def messages(self) -> set[int]:
+        """Keys of the messages whose text is in the file."""
+        return self._known["messages"]
+
+    # a run that another process plays of the same plan, through this one
+
+    def joined(self, run: int, seed: int, command: str, config: str, code: str, planned: int) -> None:
+        """Write down that another process has joined this run: a run of its own, with the same plan."""
+        from oversight import __version__
+
+        row = (run, _now(), None, "running", command, config, seed, __version__, code, planned, None, None)
+        self.writer.add("runs", row)
+        plans = "INSERT INTO plans SELECT $1::UBIGINT, episode FROM plans WHERE run = $2"
+        self.writer.before(plans, [run, self.run])
+
+    def left(self, run: int, status: str, already_done: int | None, played: int) -> None:
+        """Write down how a run that had joined ended; "running": that it is back."""
+        statement = "UPDATE runs SET ended = ?, status = ?, already_done = ?, played = ? WHERE run = ?"
+        ended = None if status == "running" else _now()
+        self.writer.before(statement, [ended, status, already_done, played, run])
+
+    @contextmanager
+    def written_by(self, run: int) -> Iterator[None]:
+        """What is added in the block belongs to that run."""
+        own, self.run = self.run, run
+        try:
+            yield
+        finally:
+            self.run = own
+
+    def read_turns(self, episode: int) -> None:
+        """Read anew which turns of an unfinished episode are stored, for `played`."""
+        self._played.pop(episode, None)
+        self._played.update(self._open_turns(f"AND episode = {episode:d}"))
+
     def _keys(self, table: str) -> set[int]:
         column = _ONCE.get(table) or table[:-1]
         return {key for (key,) in self._reading.execute(f"SELECT {column} FROM {table}").fetchall()}
 
-    def _open_turns(self) -> dict[int, dict[int, Turn]]:
+    def _open_turns(self, only: str = "") -> dict[int, dict[int, Turn]]:
         """Turns of episodes that have no verdict yet, or a failed one: what a resumed run goes on from."""
         done = "SELECT episode FROM verdicts GROUP BY episode HAVING NOT bool_or(status = 'failed')"
-        unfinished = f"episode NOT IN ({done})"  # nosec: no input
+        unfinished = f"episode NOT IN ({done}) {only}"  # nosec: no input
         quotes: dict[tuple[int, int], list[Quote]] = {}
         for episode, turn, *rest in self._reading.execute(
             'SELECT episode, turn, "start", "end", verified, passage_start, passage_end, cut FROM quotes '

@@ -336,7 +336,7 @@ def held_by(error: str) -> str | None:
     return f"another process (pid {found.group(1)})" if found else "another process"
 
 
-def _closed() -> duckdb.DuckDBPyConnection:
+def closed() -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB that fetches nothing by itself and takes no Python variable for a table."""
     return duckdb.connect(
         ":memory:",
@@ -350,7 +350,7 @@ def _closed() -> duckdb.DuckDBPyConnection:
 
 
 def _open_live(note: Note) -> duckdb.DuckDBPyConnection:
-    con = _closed()
+    con = closed()
     try:
         load_quack(con)
         con.execute(
@@ -364,7 +364,7 @@ def _open_live(note: Note) -> duckdb.DuckDBPyConnection:
 
 
 def _open_file(path: Path) -> duckdb.DuckDBPyConnection:
-    con = _closed()
+    con = closed()
     try:
         con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
         check_ours(con, path, CATALOG)

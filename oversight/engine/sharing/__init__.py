@@ -1,0 +1,158 @@
+"""Several processes on one experiment: one of them owns the database file, the others join it.
+
+leases  who plays which episode and makes which call, and until when (no I/O)
+wire    what owner and workers tell each other, as JSON takes it
+host    the owner's side: it leases, and writes what workers bring with its own log
+guest   a worker's side: a log that writes to the owner
+
+No process plans for another: each makes the same plan, and a lease says whose turn it is.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from oversight.errors import StoreError, UserError
+from oversight.store.database import HeldFile
+from oversight.store.log import Log
+from oversight.store.serve import Note, Server, note_path, read_note, serve
+from oversight.store.share import TOKEN, Address, Endpoint, Link, address_of, given_token
+
+if TYPE_CHECKING:
+    from oversight.engine.plan import Plan
+    from oversight.engine.play import Play
+    from oversight.engine.run import Progress
+    from oversight.engine.turns import Line
+    from oversight.episode import Planned
+    from oversight.models.interface import Completion, Model
+    from oversight.moves import Verdict
+
+TTL = 60.0
+"""Seconds after which the leases of a worker that is not heard run out."""
+
+PATIENCE = 5.0
+"""Seconds to wait for a process that has just opened the file to say that it shares it."""
+
+
+class Shared(Protocol):
+    """What the engine asks of either side of a shared run."""
+
+    async def open(self, todo: Iterator[Planned]) -> None: ...
+    async def take(self, line: Line) -> Planned | None: ...
+    async def see_through(self, play: Play) -> Verdict | None: ...
+    async def attend(self) -> None: ...
+    async def claim(self, key: int, model: Model, messages: Sequence[int]) -> Completion | None: ...
+    def release(self, key: int) -> None: ...
+
+    @property
+    def lines(self) -> list[Line]: ...
+
+
+@dataclass
+class Sharing:
+    """How a run is shared: whoever opens the file first owns it, the others join.
+
+    `listen`: where the owner listens; None is a free port of this machine. `join`: an owner elsewhere, whose token
+    is in the environment. `ttl`: seconds after which a worker that is not heard loses its leases. `tell` is called
+    with a line when it is known who owns the file.
+    """
+
+    listen: Address | None = None
+    join: Address | None = None
+    ttl: float = TTL
+    tell: Callable[[str], None] = lambda line: None
+    guest: bool = field(default=False, init=False)
+    """Whether another process owns the file."""
+    _endpoint: Endpoint | None = field(default=None, init=False)
+
+    def open(self, plan: Plan, progress: Progress, retry_failed: bool) -> tuple[Log, Shared]:
+        """The log to play with, and who leases. Raises `StoreError` where the run cannot be owned or joined."""
+        if plan.experiment.batch:
+            raise UserError("--batch gathers the calls of one process: leave it out, or --share")
+        if self.join is not None:
+            token = given_token()
+            if token is None:
+                raise UserError(f"--join {self.join} needs the writing token of that run in {TOKEN}")
+            return self._joined(
+                plan, progress, retry_failed, Link(self.join, token), str(self.join), lambda: False
+            )
+        path = plan.experiment.db.resolve()
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                log = Log(path)
+            except HeldFile as held:
+                note = read_note(note_path(path))
+                if note is not None and note.pid == held.pid and note.share and note.share_token:
+                    link = Link(address_of(note.share), note.share_token)
+                    self.tell(
+                        f"process {held.pid} has {plan.experiment.db} open and shares it: this one joins it"
+                    )
+                    return self._joined(
+                        plan, progress, retry_failed, link, str(plan.experiment.db), gone_of(note)
+                    )
+                if time.monotonic() > until:
+                    if note is None or note.pid != held.pid:
+                        raise
+                    raise StoreError(
+                        f"{path} is open for writing in process {held.pid}, which does not share it: start that run with "
+                        "--share as well, wait for it to end, or name another --db"
+                    ) from None
+                time.sleep(0.1)
+            else:
+                return self._owned(plan, progress, retry_failed, log)
+
+    def _owned(self, plan: Plan, progress: Progress, retry_failed: bool, log: Log) -> tuple[Log, Shared]:
+        from oversight.engine.sharing.host import Host
+
+        try:
+            host = Host(plan, log, progress, retry_failed, self.ttl)
+            self._endpoint = Endpoint(host.answer, self.listen, given_token())
+        except BaseException:
+            log.close()
+            raise
+        self.tell(
+            f"{plan.experiment.db} is shared: the same command in another terminal joins, and from another machine "
+            f"--join {self.listen or 'HOST:PORT'} (docs/sharing.md)"
+        )
+        return log, host
+
+    def _joined(
+        self, plan: Plan, progress: Progress, retry: bool, link: Link, name: str, gone: Callable[[], bool]
+    ) -> tuple[Log, Shared]:
+        from oversight.engine.sharing.guest import Guest
+        from oversight.engine.sharing.host import digest
+
+        self.guest = True
+        guest = Guest(plan, progress, digest(plan, retry), link, name, gone)
+        return cast(Log, guest), guest  # it is a log in all that the engine asks of one
+
+    def serve(self, log: Any) -> Server | None:
+        """Let others read, where the file is ours, and tell those on this machine how to join."""
+        if self._endpoint is None:
+            return None
+        return serve(log.writer.con, log.path, share=(self._endpoint.reached, self._endpoint.token))
+
+    def close(self) -> None:
+        """Stop sharing."""
+        if self._endpoint is not None:
+            self._endpoint.close()
+
+
+def gone_of(note: Note) -> Callable[[], bool]:
+    """Whether the process on this machine that left a note has ended."""
+
+    def gone() -> bool:
+        try:
+            os.kill(note.pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    return gone
