@@ -34,6 +34,7 @@ for line in sys.stdin:
         continue
     child = os.fork()
     if child == 0:
+        os.close(keep)
         status = 70
         try:
             os.environ.update(told["environment"])
@@ -64,6 +65,7 @@ class Nursery:
     def __init__(self, folder: Path, *argv: str, before: tuple[str, ...] = ()) -> None:
         self.folder, self.argv = folder, ["run", *argv]
         self._started = 0
+        self._processes: list[Process] = []
         self._process = subprocess.Popen(
             [*before, sys.executable, "-W", "ignore", "-c", PROGRAM, json.dumps(self.argv)],
             cwd=folder,
@@ -77,7 +79,8 @@ class Nursery:
         self._started += 1
         out = self.folder / f"out{self._started}.txt"
         told = {"argv": [*self.argv, *argv], "out": str(out), "environment": environment}
-        return Process(self, self.ask(told), out)
+        self._processes.append(Process(self, self.ask(told), out))
+        return self._processes[-1]
 
     def ask(self, told: dict[str, Any]) -> int:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -91,6 +94,8 @@ class Nursery:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
+        for process in self._processes:
+            process.stop()
         self._process.communicate()
 
 
@@ -111,6 +116,12 @@ class Process:
     def kill(self) -> None:
         self.send(signal.SIGKILL)
         assert self.end() == -signal.SIGKILL
+
+    def stop(self) -> None:
+        """See to it that it is gone."""
+        if self._status is None:
+            self.send(signal.SIGKILL)
+            self.end()
 
     def end(self) -> int:
         """Wait for it; its exit status, -9 where it was killed."""

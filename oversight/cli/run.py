@@ -191,7 +191,7 @@ def play(
 
     away = sharing is not None and sharing.join is not None
     statuses = (
-        {} if away else _statuses(db)
+        {} if away else _statuses(db, sharing)
     )  # first, so that a wrong --db does not cost the loading of a model
 
     from oversight.engine.budget import budget_of
@@ -234,11 +234,18 @@ def play(
     if away:
         return _conclude_away(played)
     if not quiet:
-        _conclude(played, db, example)
+        _conclude(played, db, example, sharing)
     if played.failed or played.unread:
-        _tell(_failures(played, db, keep_failed))
+        _tell(_failures(played, db, keep_failed, sharing))
         return 1
     return 0
+
+
+def _patience(sharing: Sharing | None) -> float:
+    """Seconds to wait for who has the database open. One that shares it may be about to say so, or to close it."""
+    from oversight.store.reading import PATIENCE
+
+    return PATIENCE if sharing is None else 20.0
 
 
 def _conclude_away(played: Run) -> int:
@@ -282,7 +289,7 @@ def _tell(line: str) -> None:
     print(one_line(without_keys(line)), file=sys.stderr, flush=True)
 
 
-def _statuses(db: Path) -> dict[int, str]:
+def _statuses(db: Path, sharing: Sharing | None = None) -> dict[int, str]:
     """Verdicts there are: episode key → the final one's status, or failed where any reading failed."""
     from oversight.errors import StoreError
     from oversight.store.reading import open_reader
@@ -295,7 +302,7 @@ def _statuses(db: Path) -> dict[int, str]:
         if not there:
             raise StoreError(f"no folder {db.parent}: make it, or name another --db")
         return {}
-    with open_reader(db) as reader:
+    with open_reader(db, _patience(sharing)) as reader:
         if not reader.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'verdicts'").rows:
             return {}
         found = "if(bool_or(status = 'failed'), 'failed', any_value(status) FILTER (final))"
@@ -333,12 +340,12 @@ def _announce(plan: Plan, statuses: dict[int, str], keep_failed: bool, quiet: bo
     return done
 
 
-def _conclude(played: Run, db: Path, example: bool) -> None:
+def _conclude(played: Run, db: Path, example: bool, sharing: Sharing | None = None) -> None:
     """The report on what the run planned, perhaps a transcript, and what to type next."""
     from oversight.report.terminal import print_report
     from oversight.store.reading import open_reader
 
-    with open_reader(db) as reader:
+    with open_reader(db, _patience(sharing)) as reader:
         print_report(reader, played.key)
         episode = _example(reader, played.key)
         if example:
@@ -365,10 +372,10 @@ def _example(reader: Reader, run: int) -> str:
     return str(rows[0][0]) if rows else "last"
 
 
-def _failures(played: Run, db: Path, keep_failed: bool) -> str:
+def _failures(played: Run, db: Path, keep_failed: bool, sharing: Sharing | None = None) -> str:
     from oversight.store.reading import open_reader
 
-    with open_reader(db) as reader:
+    with open_reader(db, _patience(sharing)) as reader:
         rows = reader.sql(
             "SELECT v.reason, count(DISTINCT p.episode) AS n, min(v.detail) FROM plans p JOIN verdicts v USING (episode) "
             "WHERE p.run = ? AND v.status = 'failed' GROUP BY v.reason ORDER BY n DESC, v.reason",

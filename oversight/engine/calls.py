@@ -163,6 +163,8 @@ class Caller:
 
         async def attempt() -> Completion:
             nonlocal started, took
+            if self.shared is not None:
+                await self.shared.sure()
             started, clock = _now(), time.perf_counter()
             with blamed(model):
                 reply = await (model.score(request) if request.continuations else model.generate(request))

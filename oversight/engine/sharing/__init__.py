@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from oversight.errors import StoreError, UserError
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 TTL = 60.0
 """Seconds after which the leases of a worker that is not heard run out."""
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 """Seconds to wait for a process that has just opened the file to say that it shares it."""
 
 
@@ -46,6 +47,7 @@ class Shared(Protocol):
     async def see_through(self, play: Play) -> Verdict | None: ...
     async def attend(self) -> None: ...
     async def claim(self, key: int, model: Model, messages: Sequence[int]) -> Completion | None: ...
+    async def sure(self) -> None: ...
     def release(self, key: int) -> None: ...
 
     @property
@@ -65,21 +67,25 @@ class Sharing:
     join: Address | None = None
     ttl: float = TTL
     tell: Callable[[str], None] = lambda line: None
-    guest: bool = field(default=False, init=False)
-    """Whether another process owns the file."""
     _endpoint: Endpoint | None = field(default=None, init=False)
 
     def open(self, plan: Plan, progress: Progress, retry_failed: bool) -> tuple[Log, Shared]:
         """The log to play with, and who leases. Raises `StoreError` where the run cannot be owned or joined."""
         if plan.experiment.batch:
             raise UserError("--batch gathers the calls of one process: leave it out, or --share")
+
+        def joined(link: Link, owner: str, gone: Callable[[], bool]) -> tuple[Log, Shared]:
+            from oversight.engine.sharing.guest import Guest
+            from oversight.engine.sharing.host import digest
+
+            told = partial(self._joined, owner)
+            guest = Guest(plan, progress, digest(plan, retry_failed), link, owner, gone, told)
+            return cast(Log, guest), guest  # it is a log in all that the engine asks of one
+
         if self.join is not None:
-            token = given_token()
-            if token is None:
+            if (token := given_token()) is None:
                 raise UserError(f"--join {self.join} needs the writing token of that run in {TOKEN}")
-            return self._joined(
-                plan, progress, retry_failed, Link(self.join, token), str(self.join), lambda: False
-            )
+            return joined(Link(self.join, token), str(self.join), lambda: False)
         path = plan.experiment.db.resolve()
         until = time.monotonic() + PATIENCE
         while True:
@@ -87,24 +93,19 @@ class Sharing:
                 log = Log(path)
             except HeldFile as held:
                 note = read_note(note_path(path))
-                if note is not None and note.pid == held.pid and note.share and note.share_token:
-                    link = Link(address_of(note.share), note.share_token)
-                    self.tell(
-                        f"process {held.pid} has {plan.experiment.db} open and shares it: this one joins it"
-                    )
-                    return self._joined(
-                        plan, progress, retry_failed, link, str(plan.experiment.db), gone_of(note)
-                    )
-                if time.monotonic() > until:
-                    if note is None or note.pid != held.pid:
+                if note is None or note.pid != held.pid:  # not known yet, or of a run that crashed
+                    if time.monotonic() > until:
                         raise
+                    time.sleep(0.1)
+                    continue
+                if not note.share or not note.share_token:
                     raise StoreError(
                         f"{path} is open for writing in process {held.pid}, which does not share it: start that run with "
                         "--share as well, wait for it to end, or name another --db"
                     ) from None
-                time.sleep(0.1)
-            else:
-                return self._owned(plan, progress, retry_failed, log)
+                link = Link(address_of(note.share), note.share_token)
+                return joined(link, f"{plan.experiment.db} (process {note.pid})", gone_of(note))
+            return self._owned(plan, progress, retry_failed, log)
 
     def _owned(self, plan: Plan, progress: Progress, retry_failed: bool, log: Log) -> tuple[Log, Shared]:
         from oversight.engine.sharing.host import Host
@@ -115,21 +116,12 @@ class Sharing:
         except BaseException:
             log.close()
             raise
-        self.tell(
-            f"{plan.experiment.db} is shared: the same command in another terminal joins, and from another machine "
-            f"--join {self.listen or 'HOST:PORT'} (docs/sharing.md)"
-        )
+        away = f", and --join {self.listen} from another machine" if self.listen else ""
+        self.tell(f"{plan.experiment.db} is shared: the same command in another terminal joins{away}")
         return log, host
 
-    def _joined(
-        self, plan: Plan, progress: Progress, retry: bool, link: Link, name: str, gone: Callable[[], bool]
-    ) -> tuple[Log, Shared]:
-        from oversight.engine.sharing.guest import Guest
-        from oversight.engine.sharing.host import digest
-
-        self.guest = True
-        guest = Guest(plan, progress, digest(plan, retry), link, name, gone)
-        return cast(Log, guest), guest  # it is a log in all that the engine asks of one
+    def _joined(self, owner: str, others: int) -> None:
+        self.tell(f"joined the run that shares {owner}; with this one {others + 1} processes work on it")
 
     def serve(self, log: Any) -> Server | None:
         """Let others read, where the file is ours, and tell those on this machine how to join."""

@@ -53,11 +53,19 @@ PATIENCE = 30.0
 class Guest:
     """Plays as a worker: the `Log`, and the leases, of a run that another process owns.
 
-    `gone` says, after an unheard message, whether the owner is known to have ended.
+    `name` is what the owner is called, `digest` what our plan must share with its. `gone` says, after an unheard
+    message, whether it is known to have ended; `joined` is called with the number of others at work.
     """
 
     def __init__(
-        self, plan: Plan, progress: Progress, digest: str, link: Link, name: str, gone: Callable[[], bool]
+        self,
+        plan: Plan,
+        progress: Progress,
+        digest: str,
+        link: Link,
+        name: str,
+        gone: Callable[[], bool],
+        joined: Callable[[int], None],
     ) -> None:
         self.path = name
         self.run = 0
@@ -65,9 +73,7 @@ class Guest:
         self.finished: dict[int, str] = {}
         self.unread: set[int] = set()
         self.standing: Counter[str] = Counter()
-        self.members = 0
-        """How many others were at work when it joined."""
-        self._digest, self._link, self._gone = digest, link, gone
+        self._digest, self._link, self._gone, self._joined = digest, link, gone, joined
         self._thread = ThreadPoolExecutor(1, "oversight-guest")
         self._progress = progress
         self._line = lines_of(plan)
@@ -77,6 +83,7 @@ class Guest:
         self._ttl = 60.0
         self._number = -1
         self._epoch = 0
+        self._heard = 0.0
         self._ops: list[Op] = []
         self._texts: set[int] = set()
         """Messages whose text the owner has."""
@@ -99,11 +106,14 @@ class Guest:
         self.run = run
         message = {"do": "join", "run": run, "digest": self._digest}
         message |= {"seed": seed, "command": command, "config": config, "code": code}
+        self._heard = _now()
         while (told := self._ask(message)).get("wait"):  # it is still planning
             time.sleep(0.2)
-        self._ttl, self.members = float(told["ttl"]), int(told["members"]) - 1
+            self._heard = _now()
+        self._ttl = float(told["ttl"])
         self.finished = {key: status for status, keys in told["finished"].items() for key in keys}
         self.unread = set(told["unread"])
+        self._joined(told["members"] - 1)
 
     def end(self, status: str, already_done: int, played: int) -> None:
         """Take leave. An owner that is gone is let be: the next run says of this one that it was killed."""
@@ -190,6 +200,15 @@ class Guest:
             self._news.set()
         return await asked[1]
 
+    async def sure(self) -> None:
+        """Wait while it is in doubt whether our leases still hold: this process may have slept, and another may have
+        paid for what we are about to. Raises `StoreError` where the owner is gone."""
+        while _now() - self._heard > self._ttl / 2:
+            if self.failed is not None:
+                raise self.failed
+            self._news.set()
+            await asyncio.sleep(AGAIN)
+
     def release(self, key: int) -> None:
         """A call that was ours to make is in the store, or will not be."""
         self._release.append(key)
@@ -259,7 +278,9 @@ class Guest:
                 self._news.clear()
                 message, durable = self._message(), self._durable
                 self._durable = None
+                asked = _now()
                 answer = await loop.run_in_executor(self._thread, self._asked, message)
+                self._heard = asked  # it cannot have been renewed before that
                 self._hear(message, answer)
                 if durable is not None and not durable.done():
                     durable.set_result(None)
@@ -357,3 +378,9 @@ class Guest:
             if future is not None and not future.done():
                 future.set_exception(error)
                 future.exception()  # there may be no waiter
+
+
+def _now() -> float:
+    """Seconds of a clock that goes on while the machine sleeps, where there is one."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
