@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -53,8 +54,12 @@ class Bill:
 
     def __init__(self) -> None:
         self.paid: Counter[int] = Counter()
+        self.open = threading.Event()
+        """Cleared, nothing is answered until it is set again."""
+        self.open.set()
 
     def __call__(self, seen: Seen) -> Reply | Fault:
+        self.open.wait(120)
         self.paid[seen.body["seed"]] += 1
         return default_answer(seen)
 

@@ -79,6 +79,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture
 def house(built: House) -> House:
     built.bill.paid.clear()
+    built.bill.open.set()
+    built.wire.latency = LATENCY
     return built
 
 
@@ -207,12 +209,12 @@ def test_a_workers_limit_is_its_own(house: House) -> None:
 
 def test_an_owner_at_its_limit_goes_on_serving(house: House) -> None:
     db = house.folder / "served.duckdb"
-    house.wire.latency = 1.0
+    house.bill.open.clear()
     owner = house.share(db, "--max-calls", "10")
     owner.hear("is shared")
     worker = house.share(db)
     worker.hear("joined the run")
-    house.wire.latency = LATENCY
+    house.bill.open.set()
     assert worker.end() == 0, worker.said
     assert owner.end() == 3, owner.said
     whole_and_sound(house, db)
@@ -220,6 +222,7 @@ def test_an_owner_at_its_limit_goes_on_serving(house: House) -> None:
 
 def test_a_second_run_that_does_not_share_is_refused_in_one_line(house: House) -> None:
     db = house.folder / "alone.duckdb"
+    house.bill.open.clear()
     owner = house.share(db)
     owner.hear("is shared")
     second = house.nursery.start("--db", str(db))
@@ -231,8 +234,12 @@ def test_a_second_run_that_does_not_share_is_refused_in_one_line(house: House) -
     owner.send(signal.SIGINT)
     assert owner.end() == 130
     alone = house.nursery.start("--db", str(db))
-    house.wait_for(len(house.bill.paid) + 10)
+    until = time.monotonic() + 60
+    while (note := read_note(note_path(db))) is None or note.pid != alone.pid:
+        assert time.monotonic() < until
+        time.sleep(0.01)
     second = house.share(db)
     assert second.end() == 2 and "does not share it" in second.said.strip().splitlines()[-1], second.said
     alone.send(signal.SIGINT)
-    alone.end()
+    assert alone.end() == 130
+    house.bill.open.set()

@@ -12,6 +12,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,9 @@ ANSWERED = 15.0
 
 FAREWELL = 10.0
 """Seconds that the owner waits, when all is done, for workers to hear it."""
+
+
+ENDED = {"error": "the run that was to be joined has just ended; the same command goes on where it stopped"}
 
 
 def digest(plan: Plan, retry_failed: bool) -> str:
@@ -91,6 +95,9 @@ class Host:
         self._idle: list[asyncio.Future[None]] = []
         self._awaited: dict[int, list[asyncio.Future[None]]] = {}
         self._over = False
+        """Whether our own budget is spent."""
+        self._playing = 0
+        self._closing = False
         self._unread = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
@@ -122,6 +129,7 @@ class Host:
     async def see_through(self, play: Play) -> Verdict | None:
         """Play an episode that was taken to its verdict."""
         key = play.episode.key
+        self._playing += 1
         try:
             verdict = await play.run()
         except OverBudget:  # the others have budgets of their own
@@ -129,6 +137,8 @@ class Host:
             self._leases.give_back(OWNER, key)
             self._stir()
             raise
+        finally:
+            self._playing -= 1
         self._leases.done(OWNER, key)
         if not self._leases.left:
             self._stir()
@@ -154,13 +164,14 @@ class Host:
 
     async def attend(self) -> None:
         """Let leases run out, until every episode has a verdict, or nobody is left to play."""
-        while self._leases.left and not (self._over and self._leases.alive == [OWNER]):
+        while self._leases.left and not (self._over and not self._playing and self._leases.alive == [OWNER]):
             await asyncio.sleep(min(1.0, self._ttl / 4))
             if self._log.failed is not None:
                 raise self._log.failed
             for who in self._leases.expire():
                 self._log.left(who, "killed", None, self._workers[who].played.total())
                 self._gone(who)
+        self._closing = True
         until = asyncio.get_running_loop().time() + FAREWELL
         while self._leases.alive != [OWNER] and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.02)
@@ -176,9 +187,9 @@ class Host:
             return {"wait": True}
         try:
             asked = asyncio.run_coroutine_threadsafe(self._answer(message), self._loop)
-        except RuntimeError:  # the loop is closed
-            return {"error": "this run has just ended"}
-        return asked.result(ANSWERED)
+            return asked.result(ANSWERED)
+        except (RuntimeError, CancelledError):  # the loop is closed, or is being closed
+            return ENDED
 
     async def _answer(self, message: Any) -> Any:
         if message["do"] == "join":
@@ -201,6 +212,8 @@ class Host:
                 "with (its data and versions must be the same too)"
             }
         run = read(int, message["run"])
+        if self._closing:
+            return ENDED
         if run not in self._workers:
             self._workers[run] = Worker(run)
             self._leases.join(run)
