@@ -82,7 +82,7 @@ class Nursery:
     def start(self, *argv: str, **environment: str) -> Process:
         """A new run with further arguments."""
         self._started += 1
-        out = self.folder / f"out{self._started}.txt"
+        out = self.folder / f"out{self._process.pid}.{self._started}.txt"
         told = {"argv": [*self.argv, *argv], "out": str(out), "environment": environment}
         self._processes.append(Process(self, self.ask(told), out))
         return self._processes[-1]

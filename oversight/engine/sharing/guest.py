@@ -106,10 +106,8 @@ class Guest:
         self.run = run
         message = {"do": "join", "run": run, "digest": self._digest}
         message |= {"seed": seed, "command": command, "config": config, "code": code}
+        told = self._ask(message)
         self._heard = _now()
-        while (told := self._ask(message)).get("wait"):  # it is still planning
-            time.sleep(0.2)
-            self._heard = _now()
         self._ttl = float(told["ttl"])
         self.finished = {key: status for status, keys in told["finished"].items() for key in keys}
         self.unread = set(told["unread"])
@@ -135,14 +133,17 @@ class Guest:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                return self._link.ask(message)
+                answer = self._link.ask(message)
+                if "wait" not in answer:
+                    return answer
+                until = time.monotonic() + PATIENCE  # it is there, and busy planning or writing
             except Unheard as error:
                 if self._gone() or time.monotonic() > until:
                     raise StoreError(
                         f"the run that shares {self.path} has ended or cannot be reached ({error}); every reply that it "
-                        "took is kept, and the same command goes on where it is started again"
+                        "took is kept, and the same command goes on"
                     ) from None
-                time.sleep(0.25)
+            time.sleep(0.25)
 
     # what `oversight.engine.run` asks
 

@@ -188,6 +188,8 @@ class Host:
         try:
             asked = asyncio.run_coroutine_threadsafe(self._answer(message), self._loop)
             return asked.result(ANSWERED)
+        except TimeoutError:  # a slow disk, a busy machine: it is being worked on
+            return {"wait": True}
         except (RuntimeError, CancelledError):  # the loop is closed, or is being closed
             return ENDED
 
