@@ -19,9 +19,10 @@ from wire_shapes import default_answer
 
 PROGRAM = """
 import json, os, sys
-import aiohttp, openai, numpy, httpx_aiohttp
 from oversight.cli import main
-from oversight.models.api import openai as _
+if "openai/" in sys.argv[1]:
+    import aiohttp, openai, numpy, httpx_aiohttp
+    from oversight.models.api import openai as _
 
 keep, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
 os.dup2(null, 1), os.dup2(null, 2)

@@ -83,6 +83,50 @@ def shared(nursery: Nursery, db: str, status: int = 0) -> None:
         assert process.end() == status, process.said
 
 
+FLAKY = """
+import os, random
+from oversight.store import share
+
+if os.environ.get("FLAKY"):
+    ask, dice = share.Link.ask, random.Random(int(os.environ["FLAKY"]))
+
+    def lossy(self, message):
+        if dice.random() < 0.15:
+            raise share.Unheard("lost on its way there")
+        answer = ask(self, message)
+        if dice.random() < 0.15:
+            raise share.Unheard("lost on its way back")
+        return answer
+
+    share.Link.ask = lossy
+
+async def reply(request):
+    with open("paid.txt", "a") as file:
+        file.write(f"{request.seed}\\n")
+    await __import__("asyncio").sleep(0.05)
+    return "Answer: " + "AB"[request.seed % 2] if request.view.act == "judge" else f"Speech {request.seed}."
+"""
+
+
+def test_messages_and_answers_that_are_lost_are_sent_again_and_count_once(tmp_path: Path, toy: str) -> None:
+    (tmp_path / "slow.py").write_text(FLAKY)
+    players = ("--judge", "scripted/slow:reply:elicit=hard", "--debater", "scripted/slow:reply:temperature=1")
+    arms = ("debate:rounds=2", "consultancy:rounds=1", "direct")
+    with Nursery(tmp_path, *arms, "--task", "./toy", *players, "--limit", "12", "-q") as nursery:
+        alone = nursery.start("--db", "whole.duckdb")
+        assert alone.end() == 0, alone.said
+        (tmp_path / "paid.txt").unlink()
+        few = ("--db", "shared.duckdb", "--share", "--concurrency", "2")
+        owner = nursery.start(*few)
+        owner.hear("is shared")
+        workers = [nursery.start(*few, FLAKY=str(seed)) for seed in (1, 2)]
+        for process in (owner, *workers):
+            assert process.end() == 0, process.said
+        compared(tmp_path)
+    paid = (tmp_path / "paid.txt").read_text().split()
+    assert len(paid) == len(set(paid))
+
+
 def compared(folder: Path, status: str = "finished") -> None:
     whole, both = folder / "whole.duckdb", folder / "shared.duckdb"
     assert content(both) == content(whole)
@@ -97,7 +141,7 @@ def test_choices_pictures_failures_and_their_second_try(tmp_path: Path) -> None:
     (tmp_path / "pictures" / "task.py").write_text(PICTURES)
     (tmp_path / "mymodels.py").write_text(MODEL)
     players = ("--judge", "mymodels:Sees:beliefs=true", "--debater", "mymodels:Sees:temperature=1")
-    with Nursery(tmp_path, *ARMS, "--task", "./pictures", *players, "--limit", "24", "-q") as nursery:
+    with Nursery(tmp_path, *ARMS, "--task", "./pictures", *players, "--limit", "16", "-q") as nursery:
         alone = nursery.start("--db", "whole.duckdb")
         assert alone.end() == 1, alone.said
         shared(nursery, "shared.duckdb", status=1)
@@ -109,7 +153,7 @@ def test_choices_pictures_failures_and_their_second_try(tmp_path: Path) -> None:
         shared(nursery, "shared.duckdb")
         compared(tmp_path)
     found = {table: len(lines) for table, lines in content(tmp_path / "shared.duckdb").items()}
-    assert found["images"] == 24 and found["choices"] and found["quotes"]
+    assert found["images"] == 16 and found["choices"] and found["quotes"]
 
 
 def test_estimates_drafts_panels_and_several_readings(tmp_path: Path, toy: str) -> None:
