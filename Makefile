@@ -11,7 +11,7 @@ demo: model  ## the main job on the embedded model: under five minutes after the
 	$(BIN)/oversight run results/demo/experiment.yaml --db $(DEMO_DB) --example
 
 test: model  ## the full test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED)  ## lint, format and types
 	$(BIN)/ruff check .

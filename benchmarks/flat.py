@@ -2,13 +2,15 @@
 
     python benchmarks/flat.py [--calls 1000 100000] [--repeat 3]
 
-Whole processes, instant models, three-round debates, everything stored. CPU a call and memory as ratios of
-the largest run to the smallest; the file against the compressed size of the distinct text in it.
+Whole processes, instant models, three-round debates, everything stored: up to 500 questions, each debated so
+often as it takes. CPU a call and memory as ratios of the largest run to the smallest that fills the places of
+1,000 debates at once; the file against the compressed size of the distinct text in it.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
 import zlib
@@ -16,6 +18,8 @@ from pathlib import Path
 
 import duckdb
 from measured import Took, debates, machine, process, verdict
+
+QUESTIONS, PLACES = 500, 1_000
 
 TEXT = {  # each text once, as it is stored
     "messages": "SELECT content FROM messages",
@@ -39,28 +43,33 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        idle = statistics.median(_play(folder, 1)[0].cpu for _ in range(options.repeat))
+        idle = statistics.median(_play(folder, 1)[1].cpu for _ in range(options.repeat))
         rows = [_row(folder, calls, options.repeat, idle) for calls in options.calls]
         _parts(folder / "b.duckdb")
-    (first_cpu, first_peak), (last_cpu, last_peak) = rows[0], rows[-1]
+    full = [calls >= 7 * PLACES for calls in options.calls]
+    (first_cpu, first_peak), (last_cpu, last_peak) = rows[full.index(True) if any(full) else 0], rows[-1]
     print(f"CPU a call, last to first       {verdict(last_cpu / first_cpu, 1.2)}")
     print(f"CPU ms a call against its bar   {verdict(last_cpu, 0.5)}")
     print(f"peak memory, last to first      {verdict(last_peak / first_peak, 1.2)}")
 
 
-def _play(folder: Path, number: int) -> tuple[Took, Path]:
+def _play(folder: Path, number: int) -> tuple[int, Took]:
+    """How many calls were made, and what it took."""
     db = folder / "b.duckdb"
     db.unlink(missing_ok=True)
-    return process(debates(folder, number, "--db", db.name), folder), db
+    samples = math.ceil(number / QUESTIONS)
+    limit = round(number / samples)
+    options = ("--samples", str(samples), "--concurrency", str(PLACES), "--db", db.name)
+    return limit * samples * 7, process(debates(folder, limit, *options), folder)
 
 
 def _row(folder: Path, calls: int, repeat: int, idle: float) -> tuple[float, float]:
     """CPU milliseconds a call, start not counted, and the peak in MiB."""
-    played = [_play(folder, calls // 7)[0] for _ in range(repeat)]
+    played = [_play(folder, calls // 7) for _ in range(repeat)]
     db = folder / "b.duckdb"
-    wall = statistics.median(took.wall for took in played)
-    cpu = statistics.median(1000 * (took.cpu - idle) / (calls // 7 * 7) for took in played)
-    peak = statistics.median(took.peak for took in played)
+    wall = statistics.median(took.wall for _, took in played)
+    cpu = statistics.median(1000 * (took.cpu - idle) / made for made, took in played)
+    peak = statistics.median(took.peak for _, took in played)
     text, packed = _distinct(db)
     size = db.stat().st_size
     print(

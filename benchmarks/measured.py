@@ -18,6 +18,7 @@ import asyncio, os, random, time
 from oversight import Completion, Model
 
 SECONDS = float(os.environ.get("SECONDS", "0"))
+FIRST_CALL = os.environ.get("FIRST_CALL")
 draw = random.Random(7)
 WORDS = ["".join(draw.choices("etaoinshrdlcum", k=draw.randint(2, 9))) for _ in range(4000)]
 PARTS = [" ".join(draw.choices(WORDS, k=30))[:100] for _ in range(5000)]
@@ -31,9 +32,9 @@ class Instant(Model):
     first = True
 
     async def generate(self, request):
-        if Instant.first and os.environ.get("FIRST_CALL"):
+        if FIRST_CALL and Instant.first:
             Instant.first = False
-            with open(os.environ["FIRST_CALL"], "w") as file:
+            with open(FIRST_CALL, "w") as file:
                 file.write(repr(time.time()))
         if SECONDS:
             await asyncio.sleep(SECONDS)
@@ -72,7 +73,7 @@ def process(command: Sequence[str | Path], folder: Path, **environment: str) -> 
 def debates(folder: Path, number: int, *options: str) -> list[str]:
     """The command that plays three-round debates (seven calls each) with the instant model."""
     (folder / "instant.py").write_text(MODEL)
-    seats = ["--judge", "instant:Instant", "--debater", "instant:Instant"]
+    seats = ["--judge", "instant:Instant", "--debater", "instant:Instant:temperature=1"]
     argv = [
         "run",
         "debate:rounds=3",

@@ -36,6 +36,10 @@ class BadQuestion(UserError):
     """A question that cannot be asked: one answer, equal answers, no passage where one is needed."""
 
 
+class Unreachable(UserError):
+    """Data of a task that cannot be had here: gated, withdrawn, or no connection."""
+
+
 class BadProtocol(UserError):
     """A protocol, template or task that breaks its contract."""
 

@@ -251,8 +251,9 @@ def seat_from(spec: str) -> SeatConfig:
 def load_experiment(path: Path, part: str = "") -> dict[str, Any]:
     """The settings of a YAML file, or of one of its `parts`: the file's, with the part's over them.
 
-    Files that its seats name (`template`, `examples`) are looked for beside it first. Raises `UserError` naming
-    the file and the line that is wrong, or the parts there are.
+    Files and folders that it names (a seat's `template` and `examples`, a task's, protocols and tasks by path) are
+    looked for beside it first. Raises `UserError` naming the file and the line that is wrong, what is there
+    twice, or the parts there are.
     """
     text, values = _read_file(path)
     parts = values.pop("parts", None) or {}
@@ -277,8 +278,7 @@ def load_experiment(path: Path, part: str = "") -> dict[str, Any]:
             raise UserError(
                 f"{path}{f', line {line_number}' if line_number else ''}: {_said(first)}"
             ) from None
-    found: dict[str, Any] = _beside(values, path.parent)
-    return found
+    return _beside(values, path)
 
 
 def parts_of(path: Path) -> list[str]:
@@ -307,18 +307,47 @@ def _same_setting(name: str) -> tuple[str, ...]:
     return (name, name.removesuffix("s"), f"{name}s")
 
 
-def _beside(value: Any, folder: Path) -> Any:
-    """Settings in which the files that seats name are found beside the experiment's own, where they are there."""
+def _beside(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Settings in which files and folders are found beside the experiment's own file, where they are there: the
+    folders of protocols and tasks, files that are parameters of these, and a seat's `template` and `examples`."""
+    found = {name: _seats_beside(value, path) for name, value in values.items()}
+    for setting in (*_same_setting("protocols"), *_same_setting("tasks")):
+        if setting in values:
+            found[setting] = [_named_beside(_named(one), path) for one in _listed(values[setting]) or []]
+    return found
+
+
+def _named_beside(value: Any, path: Path) -> Any:
+    """A protocol or task. A name with a slash is a folder; a parameter with an ending may be a file."""
+    name, params = str(value["name"]), value.get("params") or {}
+    files = {k: _placed(v, path) for k, v in params.items() if isinstance(v, str) and Path(v).suffix}
+    return {"name": _placed(name, path) if "/" in name else name, "params": {**params, **files}}
+
+
+def _seats_beside(value: Any, path: Path) -> Any:
     if isinstance(value, list):
-        return [_beside(one, folder) for one in value]
+        return [_seats_beside(one, path) for one in value]
     if not isinstance(value, dict):
         return value
     return {
-        k: str(folder / v)
-        if k in ("template", "examples") and isinstance(v, str) and (folder / v).is_file()
-        else _beside(v, folder)
+        k: _placed(v, path)
+        if k in ("template", "examples") and isinstance(v, str)
+        else _seats_beside(v, path)
         for k, v in value.items()
     }
+
+
+def _placed(name: str, path: Path) -> str:
+    """Where the file or folder is that an experiment's file names: beside that file, else in the working directory.
+    Raises `UserError` where it could be either."""
+    beside, here = path.parent / name, Path(name)
+    if not beside.exists():
+        return name
+    if here.exists() and not here.samefile(beside):
+        raise UserError(
+            f"{path}: {name} is there twice, as {beside} and in the working directory: write the whole path"
+        )
+    return str(beside)
 
 
 def _line_of(text: str, place: tuple[int | str, ...]) -> int | None:

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from oversight.errors import UserError
+from oversight.errors import Unreachable, UserError
 
 MIRRORS = "OVERSIGHT_DATA"
 Row = dict[str, Any]
@@ -74,7 +74,7 @@ def _download(hub_id: str, revision: str, pattern: str) -> list[Path]:
         # Used only here: importing it takes longer than everything else that a run from a mirror imports.
         from huggingface_hub import HfApi, errors, snapshot_download
     except ImportError:
-        raise UserError(
+        raise Unreachable(
             f"{hub_id} has to be downloaded: pip install huggingface_hub, or {_way(hub_id)}"
         ) from None
     try:
@@ -88,15 +88,15 @@ def _download(hub_id: str, revision: str, pattern: str) -> list[Path]:
         # Without a connection the library answers with what it has, which may be other files.
         there = HfApi().list_repo_files(hub_id, repo_type="dataset", revision=revision)
     except errors.GatedRepoError:
-        raise UserError(
+        raise Unreachable(
             f"{hub_id} is gated: accept the terms at https://huggingface.co/datasets/{hub_id}, set HF_TOKEN"
         ) from None
     except errors.RevisionNotFoundError:
-        raise UserError(f"the hub's {hub_id} has no revision {revision}") from None
+        raise Unreachable(f"the hub's {hub_id} has no revision {revision}") from None
     except errors.RepositoryNotFoundError:
-        raise UserError(f"the hub has no data set {hub_id}, or it is private: set HF_TOKEN") from None
+        raise Unreachable(f"the hub has no data set {hub_id}, or it is private: set HF_TOKEN") from None
     except Exception as error:  # the library lets its http client's own errors through
-        raise UserError(f"{hub_id} cannot be had from the hub ({_brief(error)}): {_way(hub_id)}") from error
+        raise Unreachable(f"{hub_id} cannot be had from the hub ({_brief(error)}): {_way(hub_id)}") from error
     raise UserError(f"the hub's {hub_id} has no {pattern}; it has {_some(sorted(there))}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from oversight.errors import BadProtocol, Empty, Filtered
+from oversight.errors import BadProtocol, Empty, Filtered, UserError
 from oversight.models.interface import Completion, Message, Model, Request, Sampling
 from oversight.moves import Pooling
 from oversight.prompts import Template
@@ -106,6 +106,32 @@ class Player:
     optimised: Optimised = Optimised()
     judging: Judging = Judging()
     examples: tuple[Message, ...] = ()
+
+    def __post_init__(self) -> None:
+        seen: set[tuple[Any, ...]] = set()
+        for member in (self, *self.judging.panel):
+            if member.opinion in seen and member.model.reuse:  # a person asked again may answer otherwise
+                raise UserError(
+                    f"panel: {member.model.name!r} is in it twice, and would be counted twice for one opinion (the judge "
+                    "itself is its first member): leave one out, or set them apart by temperature, elicit or template"
+                )
+            seen.add(member.opinion)
+
+    @property
+    def opinion(self) -> tuple[Any, ...]:
+        """What decides a judge's verdict: two of whom it is the same make the same calls."""
+        s, j = self.sampling, self.judging
+        drawn = (s.temperature, s.top_p, s.max_tokens, s.stop)
+        votes = self.votes if "votes" in self.elicit else 0
+        return (
+            self.model.identity,
+            self.template.hash,
+            drawn,
+            self.elicit[:1],
+            votes,
+            self.examples,
+            j.think,
+        )
 
     @property
     def name(self) -> str:

@@ -67,8 +67,8 @@ class Template:
         messages: list[Message] = []
 
         def taker(role: Role) -> Any:
-            def take(caller: Any) -> str:
-                content = str(caller()).strip()
+            def take(caller: Any) -> str:  # a macro's, or what stood in the block
+                content = (caller if isinstance(caller, str) else str(caller())).strip()
                 if content:
                     messages.append(Message(role, content))
                 return ""

@@ -14,9 +14,11 @@ from oversight.errors import BadQuestion
 
 def content_key(*parts: Any) -> int:
     """64-bit key of JSON-like content; the same on every machine (see docs/decisions.md, "Keys")."""
-    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = hashlib.blake2b(_encoded(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big")
+
+
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 def hex_id(key: int) -> str:

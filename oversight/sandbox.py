@@ -26,6 +26,8 @@ from oversight.views import Answer, Line
 MOST = 20_000_000
 """Characters: about five times the longest context that models have."""
 TURN = 20
+ROLES = ("system", "user", "assistant")
+"""What a template calls to make a message."""
 LONGEST_SOURCE = 1_000_000
 """Characters of a template itself."""
 
@@ -111,7 +113,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree
 
 
-_TICK, _CONCAT = "a turn", "a concatenation"  # names that no template can write
+_TICK, _CONCAT, _MESSAGE = "a turn", "a concatenation", "a message"  # names that no template can write
 
 
 class _Metered(NodeTransformer):
@@ -129,6 +131,20 @@ class _Metered(NodeTransformer):
         node.body.insert(0, nodes.ExprStmt(_tick(node)))
         return node
 
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
+        """`{% call user() %}` makes a message of its body without a macro made for it each time."""
+        self.generic_visit(node)
+        called = node.call.node
+        plain = not (
+            node.args or node.call.args or node.call.kwargs or node.call.dyn_args or node.call.dyn_kwargs
+        )
+        if plain and isinstance(called, nodes.Name) and called.name in ROLES:
+            taken = nodes.Filter(
+                None, _MESSAGE, [nodes.Const(called.name)], [], None, None, lineno=node.lineno
+            )
+            return nodes.FilterBlock(node.body, taken, lineno=node.lineno)
+        return node
+
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
         first, *rest = node.nodes
@@ -144,6 +160,12 @@ def _tick(node: nodes.Node) -> nodes.Expr:
 def _turned(context: Context, characters: int) -> bool:
     spend(characters)
     return True
+
+
+@jinja2.pass_context
+def _taken(context: Context, content: str, role: str) -> str:
+    taken: str = context.resolve(role)(content)
+    return taken
 
 
 @jinja2.pass_context
@@ -235,7 +257,7 @@ def _made() -> Sandbox:
     # No `random`: the same view makes the same prompt. What else is missing pads, or prints what has no end.
     kept = {name: filter for name, filter in made.filters.items() if name in _FILTERS}
     made.filters = {name: _paying(filter) for name, filter in {**kept, **own}.items()}
-    made.filters |= {_TICK: _turned, _CONCAT: _concatenated}
+    made.filters |= {_TICK: _turned, _CONCAT: _concatenated, _MESSAGE: _taken}
     return made
 
 

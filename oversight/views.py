@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from oversight.moves import Seat, Turn
+from oversight.moves import Quote, Seat, Turn
 from oversight.protocol import letter
 from oversight.question import Image, Question
 from oversight.quotes import defuse, marked, quoted_lines
@@ -115,8 +115,9 @@ def view(
                 notes.append(turn.private)
         if not (mine or turn.visible_to is None or seat.name in turn.visible_to):
             continue
-        asked = titles[turn.to].title if turn.to else ""
-        heard.append(_line(turn, titles[turn.seat].title, titles[turn.seat].role, mine, asked))
+        said, to_whom = titles[turn.seat], titles[turn.to].title if turn.to else ""
+        text, lines = _shown(turn.text, turn.quotes)
+        heard.append(Line(said.title, said.role, turn.kind, turn.round, text, lines, mine, to_whom))
     return View(
         seat=seat,
         act=act,
@@ -146,10 +147,10 @@ def _lettered(texts: Sequence[str]) -> tuple[Answer, ...]:
     return tuple(Answer(letter(i), defuse(text)) for i, text in enumerate(texts))
 
 
-@lru_cache(maxsize=4096)  # each turn is shown to several seats, several times
-def _line(turn: Turn, title: str, role: str, mine: bool, to: str) -> Line:
-    text = marked(turn.text, turn.quotes)
-    return Line(title, role, turn.kind, turn.round, text, quoted_lines(text), mine, to)
+@lru_cache(maxsize=8192)  # each turn is shown to several seats, several times
+def _shown(text: str, quotes: tuple[Quote, ...]) -> tuple[str, str]:
+    text = marked(text, quotes)
+    return text, quoted_lines(text)
 
 
 def unhelped(view: View) -> View:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support import REPLIES, TASK
 
 from oversight.engine.plan import make_plan
 from oversight.engine.run import Progress, play_plan
 from oversight.episode import Run
 from oversight.experiment import experiment_from
+
+
+def pytest_configure() -> None:
+    """A busy machine fails nothing; and signals are as a terminal gives them: a suite started in the background
+    ignores Ctrl-C, and so would the runs that it starts and interrupts."""
+    settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("suite")
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -176,9 +176,9 @@ def test_folding_knows_where_each_character_came_from(text: str) -> None:
     ids=["spaces", "tag", "starts", "dashes", "entities", "words"],
 )
 def test_no_text_takes_long(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     defuse(text), split_quotes(text), cut_words(text, 10)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 10  # what is quadratic takes minutes
 
 
 # words and sentences

@@ -245,6 +245,7 @@ def test_objects_and_tracebacks_with_their_variables(
 
     with pytest.raises(UserError) as caught:
         asyncio.run(ask())
+    assert caught.value.__context__ is None, "the SDK's error, with its request, lives as long as ours"
     whole = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert not [line for line in whole.format() if MIDDLE in line]
 

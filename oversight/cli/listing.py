@@ -25,8 +25,19 @@ class Kind(StrEnum):
     elicitations = "elicitations"
 
 
-def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")], db: Db = DEFAULT_DB) -> int:
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|FOLDER]…", help="Only these protocols or tasks; folders of your own."),
+    ] = None,
+    db: Db = DEFAULT_DB,
+) -> int:
     """Protocols, tasks, models, speaking styles, ways to read a verdict, or the runs of a database."""
+    if names and kind not in (Kind.protocols, Kind.tasks):
+        from oversight.errors import UserError
+
+        raise UserError(f"only protocols and tasks are listed by name: oversight list {kind.value}")
     if kind is Kind.runs:
         _runs(db)
     elif kind is Kind.models:
@@ -35,7 +46,7 @@ def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")], db: Db = 
 
         print_providers(about_providers())
     elif kind in (Kind.protocols, Kind.tasks):
-        _things(kind)
+        _things(kind, names or [])
     else:
         _pairs(list(_named(kind)))
     return 0
@@ -79,7 +90,8 @@ def _pairs(rows: list[tuple[str, str]]) -> None:
     Console(highlight=False).print(table)
 
 
-def _things(kind: Kind) -> None:
+def _things(kind: Kind, wanted: list[str]) -> None:
+    """Those that are wanted, or all that have a name."""
     from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
@@ -91,10 +103,12 @@ def _things(kind: Kind) -> None:
 
     console = Console(highlight=False)
     find = find_protocol if kind is Kind.protocols else find_task
-    for name in names(kind.value):
+    for name in wanted or names(kind.value):
         try:
             thing: Protocol | Task = find(name)
         except OversightError as error:  # one broken package must not hide the others
+            if wanted:
+                raise
             console.print(Text.assemble(cell(name, "bold"), "  cannot be loaded: ", cell(str(error))))
             continue
         console.print(Text.assemble(cell(name, "bold"), "  ", cell(one_line(thing.doc))))

@@ -83,18 +83,27 @@ class Making:
 class Asker:
     """Makes a task's calls through the engine, so that each is durable before it is used, and made once.
 
-    `failed` counts the calls that gave no usable reply, by reason.
+    `failed` counts the calls that gave no usable reply, by reason; `said` is the first error there was.
     """
 
     def __init__(self, model: Model, sampling: Sampling, caller: Caller, runner: asyncio.Runner) -> None:
         self.model, self.sampling, self.caller, self.runner = model, sampling, caller, runner
         self.failed: Counter[str] = Counter()
+        self.said = ""
         self._over: OverBudget | None = None
         self._ready = False
 
     def __call__(self, prompts: Sequence[str], drawn: int) -> list[str | None]:
         _tell(f"make: draw {drawn + 1}, {len(prompts):,} prompts to {self.model.name}")
         return self.runner.run(self._all(prompts, drawn))
+
+    def failures(self) -> str:
+        """How many calls gave no usable reply, and why; "" for none."""
+        if not self.failed:
+            return ""
+        reasons = ", ".join(f"{reason}: {n:,}" for reason, n in self.failed.most_common())
+        said = f", e.g. {self.said}" if self.said else ""
+        return f"{self.failed.total():,} calls gave no usable reply ({reasons}){said}"
 
     async def _all(self, prompts: Sequence[str], drawn: int) -> list[str | None]:
         from oversight.models.contract import make_ready
@@ -126,6 +135,7 @@ class Asker:
             return None
         except CallFailed as error:
             self.failed[error.reason] += 1
+            self.said = self.said or str(error)
             return None
         if made.completion.stop != "end":
             self.failed["truncated" if made.completion.stop == "length" else made.completion.stop] += 1
@@ -164,17 +174,21 @@ def _make(making: Making, max_cost: float | None, max_calls: int | None) -> int:
     for what, n in made.counts.items():
         print(f"{n:>8,}  {what}")
     print(f"{asker.caller.made:>8,}  calls made, {asker.caller.reused:,} found in {making.db}")
+    failures = asker.failures()
     if not made.rows:
-        raise UserError(
-            f"make {task.name}: nothing came of it, and {making.out} is not written; try more samples"
+        nothing = f"make {task.name}: nothing came of it, and {making.out} is not written"
+        if failures:
+            _tell(f"oversight: {nothing}: {failures}; the same command tries again: {making.command}")
+            return 1
+        more = (
+            f"; draw more often, {task.name}:samples={2 * options['samples']}" if "samples" in options else ""
         )
+        raise UserError(f"{nothing}: every call was answered, and no reply was of use{more}")
     _write(making.out, [{**row, "made_by": model.name} for row in made.rows])
     print(f"{len(made.rows):>8,}  rows in {making.out}")
-    if asker.failed:
-        reasons = ", ".join(f"{reason}: {n:,}" for reason, n in asker.failed.most_common())
+    if failures:
         _tell(
-            f"oversight: {asker.failed.total():,} calls gave no usable reply ({reasons}); the same command tries "
-            f"those again that got no answer: {making.command}"
+            f"oversight: {failures}; the same command tries those again that got no answer: {making.command}"
         )
         return 1
     return 0

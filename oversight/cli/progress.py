@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from oversight.engine.calls import Caller
     from oversight.engine.run import Progress
 
 EVERY = 5.0
@@ -86,15 +87,17 @@ class _Watch:
         caller = self.progress.caller
         if caller is None:
             return "no calls yet"
-        tokens = caller.prompt_tokens + caller.completion_tokens
-        rate = tokens / max(1e-9, time.monotonic() - self.began)
         found = f" ({caller.reused:,} more shared or found)" if caller.reused else ""
         doing = f"; {caller.batches.activity}" if caller.batches and caller.batches.activity else ""
         doing += "".join(f"; {m.name} is {now}" for m in self.progress.models if (now := m.activity))
-        return (
-            f"{caller.made:,} calls{found}, tokens {caller.prompt_tokens:,} in "
-            f"{caller.completion_tokens:,} out, {rate:,.0f}/s{doing}"
-        )
+        return f"{caller.made:,} calls{found}, {self._tokens(caller)}{doing}"
+
+    def _tokens(self, caller: Caller) -> str:
+        if caller.untold == caller.made > 0:
+            return "tokens unknown"
+        rate = (caller.prompt_tokens + caller.completion_tokens) / max(1e-9, time.monotonic() - self.began)
+        rest = f" and those of {caller.untold:,} calls unknown" if caller.untold else ""
+        return f"tokens {caller.prompt_tokens:,} in {caller.completion_tokens:,} out, {rate:,.0f}/s{rest}"
 
 
 def clock(seconds: float) -> str:

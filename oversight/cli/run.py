@@ -324,19 +324,18 @@ def _estimate(plan: Plan, statuses: dict[int, str], keep_failed: bool) -> None:
 
 
 def _announce(plan: Plan, statuses: dict[int, str], keep_failed: bool, quiet: bool) -> int:
-    """Say what the run is going to do; how many episodes need nothing."""
+    """Say what the run is going to do; how many episodes need nothing (told to nobody if quiet)."""
+    if quiet:
+        return 0
     found = [statuses.get(p.episode.key) for p in plan.episodes()] if statuses else []
     failed = found.count("failed")
     done = sum(status is not None for status in found) - (0 if keep_failed else failed)
-    if not quiet:
-        line = f"{len(plan):,} episodes planned"
-        if done:
-            line += f", {done:,} already done"
-        if failed:
-            line += (
-                f", {failed:,} failed {'and are left so' if keep_failed else 'before and are tried again'}"
-            )
-        _tell(f"{line}: {len(plan) - done:,} to play in {plan.experiment.db}")
+    line = f"{len(plan):,} episodes planned"
+    if done:
+        line += f", {done:,} already done"
+    if failed:
+        line += f", {failed:,} failed {'and are left so' if keep_failed else 'before and are tried again'}"
+    _tell(f"{line}: {len(plan) - done:,} to play in {plan.experiment.db}")
     return done
 
 

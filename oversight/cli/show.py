@@ -21,7 +21,9 @@ def show(
     seat: Annotated[
         str,
         typer.Option(
-            "--as", metavar="SEAT", help="Every message this seat (judge, A, …) was sent, as it was sent."
+            "--as",
+            metavar="SEAT",
+            help="Every message this seat (judge, A, …) was sent, as it was sent; its view, if it was sent none.",
         ),
     ] = "",
     private: Annotated[bool, typer.Option("--private", help="With the seats' private reasoning.")] = False,
@@ -36,6 +38,7 @@ def show(
             _offer(reader, db)
             return 0
         from oversight.report.calls import as_seen, read_calls
+        from oversight.report.seen import as_view
         from oversight.report.transcript import find_episode, print_transcript, read_transcript
 
         transcript = read_transcript(reader, find_episode(reader, episode))
@@ -45,7 +48,8 @@ def show(
         made = read_calls(reader, transcript) if seat or calls else []
     if seat:
         name = _seat(transcript, seat)
-        for line in as_seen([call for call in made if call.seat == name]):
+        own = [call for call in made if call.seat == name]
+        for line in as_seen(own) if own else as_view(transcript, name):
             print(line)
         return 0
     if calls:

@@ -96,6 +96,8 @@ class Caller:
         self.batches = batches
         self.made = 0
         self.reused = 0
+        self.untold = 0
+        """Calls of which nobody said how many tokens they took."""
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self._flying: dict[int, asyncio.Future[Completion]] = {}
@@ -199,6 +201,7 @@ class Caller:
         self.log.add_call(key, model, kind, request, messages, sample, completion, started, seconds, tried)
         await self.log.durable()
         self.made += 1
+        self.untold += completion.prompt_tokens is None or completion.completion_tokens is None
         self.prompt_tokens += completion.prompt_tokens or 0
         self.completion_tokens += completion.completion_tokens or 0
         return completion

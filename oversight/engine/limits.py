@@ -182,35 +182,42 @@ async def attempts(
     tried = broken = 0
     deadline = math.inf
     error: Transport | None = None
-    while True:
-        async with limiter.slot() as sent:
-            if error is None:
-                deadline = sent + manners.call
-            elif sent >= deadline:  # the wait for its turn was too long; one more would be paid and not heard
+    try:
+        while True:
+            async with limiter.slot() as sent:
+                if error is None:
+                    deadline = sent + manners.call
+                elif (
+                    sent >= deadline
+                ):  # the wait for its turn was too long; one more would be paid and not heard
+                    raise error
+                tried += 1
+                patience = min(manners.attempt, deadline - sent)
+                try:
+                    async with asyncio.timeout(patience) as timer:
+                        completion = await make()
+                    limiter.kept_up(sent)
+                    return completion, tried
+                except TimeoutError as late:
+                    if not timer.expired():
+                        raise
+                    error = Transport(f"no reply within {patience:,.0f} s")
+                    error.__cause__ = late
+                except RateLimited as turned_away:
+                    limiter.too_much(sent, turned_away.after)
+                    error = turned_away
+                except Transport as lost:
+                    error = lost
+            failed(error)
+            broken += not isinstance(error, RateLimited)
+            # Being turned away has slowed the model's pace already; a broken call waits by itself.
+            wait = min(60.0, 0.5 * 2 ** min(broken, 10)) * random.uniform(0.5, 1.0) if broken else 0.0
+            wait = max(wait, error.after or 0.0)
+            if not error.again or broken >= manners.attempts or limiter.clock() + wait >= deadline:
                 raise error
-            tried += 1
-            patience = min(manners.attempt, deadline - sent)
-            try:
-                async with asyncio.timeout(patience) as timer:
-                    completion = await make()
-                limiter.kept_up(sent)
-                return completion, tried
-            except TimeoutError as late:
-                if not timer.expired():
-                    raise
-                error = Transport(f"no reply within {patience:,.0f} s")
-                error.__cause__ = late
-            except RateLimited as turned_away:
-                limiter.too_much(sent, turned_away.after)
-                error = turned_away
-            except Transport as lost:
-                error = lost
-        failed(error)
-        broken += not isinstance(error, RateLimited)
-        # Being turned away has slowed the model's pace already; a broken call waits by itself.
-        wait = min(60.0, 0.5 * 2 ** min(broken, 10)) * random.uniform(0.5, 1.0) if broken else 0.0
-        wait = max(wait, error.after or 0.0)
-        if not error.again or broken >= manners.attempts or limiter.clock() + wait >= deadline:
-            raise error
-        if wait:
-            await asyncio.sleep(wait)
+            if wait:
+                await asyncio.sleep(wait)
+    finally:
+        # An error holds this frame, which holds the error and whoever keeps errors: together they would wait for
+        # the garbage collector, and each request that failed with them.
+        del error, failed

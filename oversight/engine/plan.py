@@ -13,7 +13,7 @@ from typing import Any, Literal
 from oversight.elicit import ELICITATIONS, able, lacks
 from oversight.engine.rehearse import rehearse
 from oversight.episode import Arm, Assignment, Episode, Planned
-from oversight.errors import BadQuestion, UserError, unknown
+from oversight.errors import BadQuestion, Unreachable, UserError, unknown
 from oversight.experiment import Experiment, Named, SeatConfig, seat_from
 from oversight.library import broken, find_protocol, find_task, read_params, spell
 from oversight.models import open_model
@@ -111,7 +111,7 @@ def make_plan(experiment: Experiment) -> Plan:
         protocol = find_protocol(named.name)
         params = read_params(protocol, named.params, "protocol")
         protocols.append((_given(protocol, params), params))
-    tasks = _distinct(_sample(named, experiment) for named in experiment.tasks)
+    tasks = _distinct(_samples(experiment))
     roles = {role.name for protocol, _ in protocols for role in protocol.roles}
     for name in experiment.seats:
         if name not in roles:
@@ -173,6 +173,27 @@ def _distinct(tasks: Iterable[Sampled]) -> tuple[Sampled, ...]:
     return tuple(found.values())
 
 
+def _samples(experiment: Experiment) -> list[Sampled]:
+    """Of every task its questions. Raises `Unreachable` naming all whose data cannot be had."""
+    there, missing = {}, {}
+    for n, named in enumerate(experiment.tasks):
+        try:
+            there[n] = _sample(named, experiment)
+        except Unreachable as error:
+            missing[n] = error
+    if not missing:
+        return list(there.values())
+    if len(experiment.tasks) == 1:
+        raise missing[0]
+    spelt = [spell(named.name, named.params) for named in experiment.tasks]
+    named_all = "; ".join(f"{spelt[n]}: {error}" for n, error in missing.items())
+    others = " ".join(f"--task {spelt[n]}" for n in there)
+    raise Unreachable(
+        f"{len(missing)} of {len(experiment.tasks)} tasks cannot be had ({named_all})"
+        + (f"; to leave them out name the others: {others}" if others else "")
+    )
+
+
 def _sample(named: Named, experiment: Experiment) -> Sampled:
     task = find_task(named.name)
     params = read_params(task, named.params, "task")
@@ -206,9 +227,14 @@ def _pairs(task: Task, seed: int, params: dict[str, Any]) -> Iterator[tuple[Ques
         items: Iterable[Any] = task.questions(seed=seed, **params)
         if not isinstance(items, Iterable):
             raise TypeError(f"it must yield (Question, Label) pairs, and returned {reprlib.repr(items)}")
+        named: dict[str, int] = {}
         for number, item in enumerate(items, start=1):
             match item:
-                case (Question(), Label(index=index)) if type(index) is int:
+                case (Question(source_id=name) as question, Label(index=index)) if type(index) is int:
+                    if name and named.setdefault(name, question.key) != question.key:
+                        raise ValueError(
+                            f"two different questions have the source_id {name!r}: give each its own, or none"
+                        )
                     yield item
                 case (Question(), Label(index=index)):
                     raise TypeError(f"a Label holds the index of the right answer, from 0, and not {index!r}")

@@ -21,13 +21,16 @@ _MONEY = """WITH spent AS (
 )
 SELECT m.name AS model, m.kind, s.seat, grouping(m.name) = 1 AS total,
        count(*) FILTER (paid) AS made, count(*) FILTER (NOT paid) AS found,
-       sum(prompt_tokens) FILTER (paid)::BIGINT AS prompt_tokens,
-       sum(completion_tokens) FILTER (paid)::BIGINT AS completion_tokens,
+       CASE WHEN bool_or(paid AND prompt_tokens IS NULL) THEN NULL
+            ELSE coalesce(sum(prompt_tokens) FILTER (paid), 0)::BIGINT END AS prompt_tokens,
+       CASE WHEN bool_or(paid AND completion_tokens IS NULL) THEN NULL
+            ELSE coalesce(sum(completion_tokens) FILTER (paid), 0)::BIGINT END AS completion_tokens,
        CASE WHEN bool_or(paid AND cost IS NULL) THEN NULL
             ELSE coalesce(sum(cost) FILTER (paid), 0) END AS cost,
        count(*) FILTER (paid AND cost IS NULL) AS unknown,
        count(DISTINCT s.episode) FILTER (v.status = 'decided') AS decided,
-       coalesce(sum(prompt_tokens + completion_tokens) FILTER (NOT paid), 0)::BIGINT AS saved_tokens,
+       CASE WHEN bool_or(NOT paid AND prompt_tokens + completion_tokens IS NULL) THEN NULL
+            ELSE coalesce(sum(prompt_tokens + completion_tokens) FILTER (NOT paid), 0)::BIGINT END AS saved_tokens,
        CASE WHEN bool_or(NOT paid AND cost IS NULL) THEN NULL
             ELSE coalesce(sum(cost) FILTER (NOT paid), 0) END AS saved
 FROM spent s JOIN models m USING (model) LEFT JOIN verdicts v ON v.episode = s.episode AND v.final
@@ -62,7 +65,7 @@ class Money:
     cost: float | None
     unknown: int
     decided: int
-    saved_tokens: int
+    saved_tokens: int | None
     saved: float | None
 
     @property

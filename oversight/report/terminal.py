@@ -211,7 +211,7 @@ def _money(rows: Sequence[Money]) -> Padding:
             dollars(row.cost),
             "none" if not row.decided else dollars(row.per_decided),
             dollars(row.saved),
-            f"{row.saved_tokens:,}",
+            count(row.saved_tokens),
         )
     lines = "Found calls were in the store or shared; saved is what they had cost."
     if unknown := rows[-1].unknown:

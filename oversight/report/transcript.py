@@ -63,6 +63,7 @@ class SaidTurn:
     words: int
     addressed: str | None
     placebo: bool
+    visible_to: tuple[str, ...] | None
     quotes: tuple[Quote, ...]
     drafts: tuple[SaidDraft, ...]
 
@@ -107,12 +108,26 @@ class Transcript:
     order: tuple[int, ...]
     argues: dict[str, int]
     passage: str | None
+    passage_name: str
     images: tuple[Picture, ...]
+    images_hidden: bool
     label: int
     sample: int
     turns: tuple[SaidTurn, ...]
     choices: tuple[SaidChoice, ...]
     verdicts: tuple[SaidVerdict, ...]
+
+    @property
+    def queries(self) -> set[int]:
+        """Turns in which the judge asks somebody who then answers, beside the protocol's rounds."""
+        pairs = zip(self.turns, self.turns[1:], strict=False)
+        return {
+            ask.index
+            for ask, reply in pairs
+            if ask.kind == "ask"
+            and ask.role == "judge"
+            and (reply.kind, reply.seat) == ("answer", ask.addressed)
+        }
 
     @property
     def seats(self) -> list[str]:
@@ -160,7 +175,8 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
     key = int(episode, 16)
     head = reader.sql(
         'SELECT a.protocol, a.params, a.judge, a.speaker, e.task, q."group", q.text, q.answers, '
-        "e.answer_order, e.assignment, p.text, coalesce(q.images, []), l.label, e.sample FROM episodes e "
+        "e.answer_order, e.assignment, p.text, coalesce(q.passage_name, 'text'), coalesce(q.images, []), "
+        "coalesce(q.images_hidden, false), l.label, e.sample FROM episodes e "
         "JOIN arms a USING (arm) JOIN questions q USING (question) JOIN labels l USING (question) "
         "LEFT JOIN passages p ON p.passage = q.passage WHERE e.episode = ?",
         [key],
@@ -177,7 +193,9 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
         order,
         assignment,
         passage,
+        passage_name,
         images,
+        images_hidden,
         label,
         sample,
     ) = head
@@ -190,7 +208,7 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
     ).rows:
         quotes.setdefault(turn, []).append(Quote(*rest))
     turns = reader.sql(
-        'SELECT turn, kind, seat, role, round, "text", private, "full", cut, words, addressed, coalesce(placebo, false) FROM turns '
+        'SELECT turn, kind, seat, role, round, "text", private, "full", cut, words, addressed, coalesce(placebo, false), visible_to FROM turns '
         "WHERE episode = ? ORDER BY turn",
         [key],
     ).rows
@@ -222,11 +240,16 @@ def read_transcript(reader: Reader, episode: str) -> Transcript:
         order=tuple(order),
         argues={s: int(a) for s, _, a in (part.partition("=") for part in assignment.split(",") if part)},
         passage=passage,
+        passage_name=passage_name,
+        images_hidden=images_hidden,
         images=tuple(pictures[key] for key in images),
         label=label,
         sample=sample,
         turns=tuple(
-            SaidTurn(*(*row, tuple(quotes.get(row[0], ())), tuple(drafts.get(row[0], ())))) for row in turns
+            SaidTurn(
+                *(*row, seen and tuple(seen), tuple(quotes.get(row[0], ())), tuple(drafts.get(row[0], ())))
+            )
+            for *row, seen in turns
         ),
         choices=tuple(SaidChoice(*row) for row in choices),
         verdicts=tuple(SaidVerdict(*row) for row in verdicts),
@@ -247,11 +270,15 @@ def told(t: Transcript, private: bool = False) -> Iterator[RenderableType]:
         seat = argued_by.get(answer)
         who = f"   argued by {_title(t, seat)}" if seat else ""
         yield Text.assemble(f"  ({letter(i)}) ", cell(t.answers[answer]), (who, "dim"))
-    now = None
+    now, asked = 0, 0
+    queries = t.queries
     for turn in t.turns:
         yield from _choices(t, [c for c in t.choices if c.turn == turn.index])
         yield from _verdicts(t, [v for v in t.verdicts if not v.closing and v.turn == turn.index])
-        if turn.round != now:
+        if turn.index in queries:
+            asked += 1
+            yield Text(f"\nQuery {asked}", "bold underline")
+        elif turn.index - 1 not in queries and turn.round > now:  # what is asked in between is of its round
             now = turn.round
             yield Text(f"\nRound {now}", "bold underline")
         yield from _turn(turn, private)
@@ -299,7 +326,7 @@ def _turn(turn: SaidTurn, private: bool) -> Iterator[RenderableType]:
     if turn.drafts:
         samples = sum(draft.kind == "sample" for draft in turn.drafts)
         critiques = sum(draft.kind == "critique" for draft in turn.drafts)
-        made = [f"best of {samples}"] * (samples > 0) + [f"criticised {critiques} times"] * (critiques > 0)
+        made = [f"best of {samples}"] * (samples > 0) + [f"criticised {_times(critiques)}"] * (critiques > 0)
         yield Text(f"  ({', '.join(made)}{'' if private else '; --private shows the drafts'})", "dim")
         for draft in turn.drafts if private else ():
             score = f" {draft.score:.2f}" if draft.score is not None else ""
@@ -312,6 +339,10 @@ def _turn(turn: SaidTurn, private: bool) -> Iterator[RenderableType]:
         why = "its limit of words" if turn.cut == "words" else "the token limit"
         total = len((turn.full or turn.text).split())
         yield Text(f"  [cut at {why}: {words} of {total}]", "yellow")
+
+
+def _times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
 def marked(text: str, quotes: Sequence[Quote]) -> Text:
@@ -351,7 +382,8 @@ def _ending(t: Transcript) -> Iterator[RenderableType]:
             yield _indented(Text(visible(final.raw)), "dim")
     for other in t.verdicts:
         if other.closing and not other.final:
-            yield Text.assemble(("Also read ", "bold"), _belief(t, other))
+            who = "" if final is None or other.judge == final.judge else f"{one_line(other.judge)}  "
+            yield Text.assemble(("Also read ", "bold"), who, _belief(t, other))
     line = Text.assemble(("Truth     ", "bold"), f"({letter(truth)}) ", cell(t.answers[t.label]))
     if final is not None and final.status == "decided":
         right = final.choice == t.label

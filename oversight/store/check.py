@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ import duckdb
 
 from oversight.errors import BadQuestion, StoreError
 from oversight.question import Image, Question, content_key, hex_id
+from oversight.store import wal
 from oversight.store.database import (
     CATALOG,
     check_ours,
@@ -111,14 +110,17 @@ def _opened(path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Flaw]]
                 raise StoreError(
                     f"{who} is writing {path}: look at it when that has ended, or at a copy by `oversight backup`"
                 ) from None
-            if "WAL" not in str(error):
+            if not wal.is_about_a_log(error):
                 raise StoreError(f"{path} cannot be opened, and nothing read: {_short(error)}") from None
-            copy, read, size = _readable_log(path, Path(folder))
-            _attach(con, copy)
-            what = f"is damaged: {read:,} of {size:,} bytes can be read; commits after them are lost"
-            flaws.append(Flaw("write-ahead log", what, 1, (_short(error),)))
+            flaws.append(_attach_what_is_readable(con, path, Path(folder), error))
         else:
-            flaws += _broken_off(Path(f"{path.resolve()}.wal"))
+            log = wal.look(con, CATALOG, path)
+            if log and log.unread:
+                con.execute(f"DETACH {CATALOG}")
+                flaws.append(_attach_what_is_readable(con, path, Path(folder), None))
+            elif log and log.read < log.size:
+                what = f"breaks off: {log.read:,} of {log.size:,} bytes are read; what was being committed then is lost"
+                flaws.append(Flaw("write-ahead log", what, 1))
         try:
             check_ours(con, path, CATALOG)
         except duckdb.Error:  # its own description is lost
@@ -134,59 +136,16 @@ def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
 
 
-def _readable_log(path: Path, folder: Path) -> tuple[Path, int, int]:
-    """The file under another name beside the longest beginning of its log that DuckDB takes, and both logs' bytes.
-
-    A log that breaks off is read up to its last whole commit, so the longest is found by halving.
-    """
-    link = folder / "linked.duckdb"
-    try:
-        link.hardlink_to(path.resolve())  # not a symbolic one, of which DuckDB would find the log
-    except OSError:  # the temporary folder is on another disk
-        shutil.copy(path, link)
-    log = Path(f"{path.resolve()}.wal").read_bytes()
-    cut = folder / "linked.duckdb.wal"
-
-    def opens(size: int) -> bool:
-        cut.write_bytes(log[:size])
-        try:
-            with duckdb.connect(":memory:") as con:
-                _attach(con, link)
-        except duckdb.Error:
-            return False
-        return True
-
-    good, bad = 0, len(log)
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        good, bad = (middle, bad) if opens(middle) else (good, middle)
-    if good == 0:
-        cut.unlink()
-    else:
-        cut.write_bytes(log[:good])
-    return link, good, len(log)
-
-
-def _broken_off(log: Path) -> list[Flaw]:
-    """A log whose last entry is not all there. DuckDB passes over it in silence, for so ends a log whose process
-    was killed as it wrote; but so does one that was cut off.
-
-    After a header every entry is its length, a checksum (64 bits each, little-endian) and so many bytes.
-    """
-    data = log.read_bytes() if log.exists() else b""
-    best = 0
-    for end in (found.end() for found in re.finditer(b"\xff\xff", data[:200])):  # one of them ends the header
-        at = end
-        while (
-            at + 16 <= len(data)
-            and 0 < (size := int.from_bytes(data[at : at + 8], "little")) <= len(data) - at - 16
-        ):
-            at += 16 + size
-        best = max(best, at if at > end or at == len(data) else 0)
-    if best == len(data):
-        return []
-    what = f"breaks off: {best:,} of {len(data):,} bytes are read; what was being committed then is lost"
-    return [Flaw("write-ahead log", what, 1)]
+def _attach_what_is_readable(
+    con: duckdb.DuckDBPyConnection, path: Path, folder: Path, error: duckdb.Error | None
+) -> Flaw:
+    """Attach the file with what can be read of its log; the flaw that the log has."""
+    copy, log, mended = wal.readable(path, folder, error)
+    _attach(con, copy)
+    header = "its header had to be made anew, " if mended else ""
+    lost = f"{log.unread:,} of the {log.commits:,} commits in it are lost"
+    what = f"is damaged: {header}{log.read:,} of {log.size:,} bytes can be read; {lost}"
+    return Flaw("write-ahead log", what, 1, (_short(error),) if error else ())
 
 
 def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:

@@ -10,11 +10,15 @@ from pathlib import Path
 import duckdb
 
 from oversight.errors import StoreError
+from oversight.store import wal
 
 SCHEMA = 3
 CATALOG = "oversight_db"
 # DuckDB 2 writes a format that 1.x cannot read unless told; this one opens in both.
 STORAGE = "v1.4.0"
+MEMORY = 1
+"""GiB that DuckDB may hold in the writing process, for the readers it serves too, if its own bound (four fifths of
+the machine) is higher; what is more goes through files beside the database."""
 
 
 class HeldFile(StoreError):
@@ -54,6 +58,13 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:")
     try:
         con.execute("SET allow_persistent_secrets=false")
+        if _memory_limit(con) > MEMORY:
+            con.execute(f"SET memory_limit='{MEMORY}GiB'")
+        con.execute(f"SET temp_directory={literal(f'{path}.tmp')}")
+        if wal.log_of(path).exists() and path.exists():  # opened to write, a log is written over
+            con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
+            wal.refuse_what_is_unread(con, CATALOG, path)
+            con.execute(f"DETACH {CATALOG}")
         con.execute(f"ATTACH {literal(path)} AS {CATALOG} (STORAGE_VERSION '{STORAGE}')")
         con.execute(f"USE {CATALOG}")
         _prepare(con, path)
@@ -64,6 +75,12 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
         con.close()
         raise
     return con
+
+
+def _memory_limit(con: duckdb.DuckDBPyConnection) -> float:
+    """GiB that DuckDB may hold in memory; it says "18.8 GiB"."""
+    number, unit = str(con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]).split()
+    return float(number) * {"KiB": 2**-20, "MiB": 2**-10, "GiB": 1.0, "TiB": 2**10}.get(unit, 0.0)
 
 
 def refuse_what_is_no_file(path: Path) -> None:
@@ -79,7 +96,7 @@ def _prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     con.execute("BEGIN")
     if not tables(con, CATALOG):
         con.execute(sql_file("schema.sql"))
-        con.execute("INSERT INTO meta VALUES ('schema', ?), ('made_by', ?)", [str(SCHEMA), _version()])
+        con.execute(f"INSERT INTO meta VALUES ('schema', '{SCHEMA}'), ('made_by', {literal(_version())})")
     con.execute(sql_file("views.sql"))
     con.execute("COMMIT")
 
@@ -116,6 +133,8 @@ def check_ours(con: duckdb.DuckDBPyConnection, path: Path, catalog: str) -> None
 def cannot_open(path: Path, error: duckdb.Error) -> StoreError:
     """DuckDB's error on opening, as one line that says what to do."""
     text = str(error)
+    if damage := wal.refused(path, error):
+        return damage
     if "lock" in text.lower():
         found = re.search(r"PID (\d+)", text)
         return HeldFile(path, int(found.group(1)) if found else None)

@@ -24,7 +24,8 @@ from oversight.player import Player
 from oversight.prompts import Template
 from oversight.question import Image, Label, content_key
 from oversight.secrecy import without_keys
-from oversight.store.database import CATALOG
+from oversight.store.database import CATALOG, literal
+from oversight.store.keys import Keys, Statuses, read_keys
 from oversight.store.writer import Writer
 from oversight.text import count_words
 
@@ -70,8 +71,7 @@ class Log:
         self._unused = {key for (key,) in self._reading.execute(unused).fetchall()}
         self._wanted: dict[int, asyncio.Future[tuple[Any, ...]]] = {}
         self._models: dict[int, int] = {}
-        rows = self._reading.execute("SELECT episode, status FROM verdicts WHERE final").fetchall()
-        self.finished: dict[int, str] = dict(rows)
+        self.finished = Statuses(self._reading, "SELECT episode, status FROM verdicts WHERE final")
         """Final verdicts there were when the run began: episode key → status."""
         failed = "SELECT DISTINCT episode FROM verdicts WHERE NOT final AND status = 'failed'"
         found = {key for (key,) in self._reading.execute(failed).fetchall()}
@@ -90,16 +90,17 @@ class Log:
         self.run = run
         row = (run, _now(), None, "running", command, config, seed, __version__, code, planned, None, None)
         # Whoever was "running" is not any more, or the file would not be ours to write.
-        self.writer.write_now(
-            {"runs": [row]}, [("UPDATE runs SET status = 'killed' WHERE status = 'running'", [])]
-        )
+        self.writer.write_now({"runs": [row]}, ["UPDATE runs SET status = 'killed' WHERE status = 'running'"])
 
     def end(self, status: str, already_done: int, played: int) -> None:
         """Write down how the run ended. A killed run gets its status from the next one."""
         if self.writer.failed:
             return
-        statement = "UPDATE runs SET ended = ?, status = ?, already_done = ?, played = ? WHERE run = ?"
-        self.writer.write_now({}, [(statement, [_now(), status, already_done, played, self.run])])
+        ended = (
+            f"UPDATE runs SET ended = '{_now()}', status = {literal(status)}, already_done = {already_done}, "
+            f"played = {played} WHERE run = {self.run}"
+        )
+        self.writer.write_now({}, [ended])
 
     @property
     def failed(self) -> StoreError | None:
@@ -107,7 +108,7 @@ class Log:
         return self.writer.failed
 
     @property
-    def messages(self) -> set[int]:
+    def messages(self) -> Keys:
         """Keys of the messages whose text is in the file."""
         return self._known["messages"]
 
@@ -119,14 +120,17 @@ class Log:
 
         row = (run, _now(), None, "running", command, config, seed, __version__, code, planned, None, None)
         self.writer.add("runs", row)
-        plans = "INSERT INTO plans SELECT $1::UBIGINT, episode FROM plans WHERE run = $2"
-        self.writer.before(plans, [run, self.run])
+        plans = f"SELECT {run}::UBIGINT, episode FROM plans WHERE run = {self.run}"
+        self.writer.before(f"INSERT INTO plans {plans}")
 
     def left(self, run: int, status: str, already_done: int | None, played: int) -> None:
         """Write down how a run that had joined ended; "running": that it is back."""
-        statement = "UPDATE runs SET ended = ?, status = ?, already_done = ?, played = ? WHERE run = ?"
-        ended = None if status == "running" else _now()
-        self.writer.before(statement, [ended, status, already_done, played, run])
+        ended = "NULL" if status == "running" else f"'{_now()}'"
+        done = "NULL" if already_done is None else already_done
+        self.writer.before(
+            f"UPDATE runs SET ended = {ended}, status = {literal(status)}, already_done = {done}, played = {played:d} "
+            f"WHERE run = {run:d}"
+        )
 
     @contextmanager
     def written_by(self, run: int) -> Iterator[None]:
@@ -142,9 +146,8 @@ class Log:
         self._played.pop(episode, None)
         self._played.update(self._open_turns(f"AND episode = {episode:d}"))
 
-    def _keys(self, table: str) -> set[int]:
-        column = _ONCE.get(table) or table[:-1]
-        return {key for (key,) in self._reading.execute(f"SELECT {column} FROM {table}").fetchall()}
+    def _keys(self, table: str) -> Keys:
+        return read_keys(self._reading, f"SELECT {_ONCE.get(table) or table[:-1]} FROM {table}")
 
     def _open_turns(self, only: str = "") -> dict[int, dict[int, Turn]]:
         """Turns of episodes that have no verdict yet, or a failed one: what a resumed run goes on from."""
@@ -197,7 +200,7 @@ class Log:
     def _read_wanted(self) -> None:
         wanted, self._wanted = self._wanted, {}
         rows = self._reading.execute(
-            f"SELECT {_CALL_COLUMNS} FROM calls WHERE call IN (SELECT unnest($1::UBIGINT[]))", [list(wanted)]
+            f"SELECT {_CALL_COLUMNS} FROM calls WHERE call IN ({', '.join(map(str, wanted))})"
         ).fetchall()
         for row in rows:
             future = wanted.pop(row[0], None)
@@ -248,9 +251,8 @@ class Log:
     def batches_of(self, model: Model) -> list[tuple[str, datetime, str | None, list[int]]]:
         """Batches of a model with calls that never came: tag, time, the provider's name and those calls."""
         rows = self._reading.execute(
-            "SELECT batch, min(sent), max(provider_id), flatten(list(calls)) FROM batches WHERE model = $1 "
-            "GROUP BY batch ORDER BY min(sent)",
-            [content_key("model", model.identity)],
+            "SELECT batch, min(sent), max(provider_id), flatten(list(calls)) FROM batches "
+            f"WHERE model = {content_key('model', model.identity)} GROUP BY batch ORDER BY min(sent)"
         ).fetchall()
         failed = dict(
             self._reading.execute("SELECT call, max(happened) FROM failures GROUP BY call").fetchall()
@@ -395,12 +397,12 @@ class Log:
     def forget_failure(self, episode: Episode, turns: int) -> None:
         """Before a failed episode is tried again: the uses of the act that failed, after `turns` turns, go.
         Those of verdicts on the way stay, and are not written twice."""
-        kept = "SELECT turn, seat, call FROM uses WHERE episode = ? AND turn < ?"
-        self._used[episode.key] = set(self._reading.execute(kept, [episode.key, turns]).fetchall())
-        tail = "episode = ? AND turn >= ?"
-        paid = self._reading.execute(f"SELECT call FROM uses WHERE paid AND {tail}", [episode.key, turns])
+        of, tail = f"episode = {episode.key}", f"episode = {episode.key} AND turn >= {turns}"
+        kept = f"SELECT turn, seat, call FROM uses WHERE {of} AND turn < {turns}"
+        self._used[episode.key] = set(self._reading.execute(kept).fetchall())
+        paid = self._reading.execute(f"SELECT call FROM uses WHERE paid AND {tail}")
         self._unused.update(call for (call,) in paid.fetchall())
-        self.writer.before(f"DELETE FROM uses WHERE {tail}", [episode.key, turns])
+        self.writer.before(f"DELETE FROM uses WHERE {tail}")
 
     def add_uses(self, episode: Episode, index: int, seat: str, uses: Sequence[int], first: int = 0) -> None:
         """The calls that a seat's turn, choice or verdict at `index` came from, numbered from `first`; the first
@@ -417,7 +419,7 @@ class Log:
         """What seats chose and estimated on the way. Answers are put back into the question's own order; those
         of an earlier run give way."""
         if episode.key in self.finished:
-            self.writer.before("DELETE FROM choices WHERE episode = ?", [episode.key])
+            self.writer.before(f"DELETE FROM choices WHERE episode = {episode.key}")
         answers = episode.case.answers
         for n, one in enumerate(chosen):
             move, v = one.move, one.verdict
@@ -445,7 +447,7 @@ class Log:
         Their answers are put back into the question's own order. Those of an earlier run that failed give way.
         """
         if episode.key in self.finished:
-            self.writer.before("DELETE FROM verdicts WHERE episode = ?", [episode.key])
+            self.writer.before(f"DELETE FROM verdicts WHERE episode = {episode.key}")
         for n, (index, readings) in enumerate(verdicts, start=1):
             closing = n == len(verdicts)
             for way, reading in enumerate(readings):

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from oversight.errors import StoreError
+from oversight.store import wal
 from oversight.store.check import new_file
 from oversight.store.database import (
     CATALOG,
@@ -123,6 +124,7 @@ def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
                 f"{who} is writing {path}: merge it when that has ended, or a copy by `oversight backup`"
             ) from None
         raise StoreError(f"{path} cannot be opened; `oversight check` says what is left of it") from None
+    wal.refuse_what_is_unread(con, SOURCE, path)
     check_ours(con, path, SOURCE)
     if not tables(con, SOURCE):
         raise StoreError(f"{path} is empty: nothing was ever written to it")

@@ -23,6 +23,7 @@ from typing import Any, Self, TypeVar, cast
 import duckdb
 
 from oversight.errors import StoreError
+from oversight.store import wal
 from oversight.store.database import (
     CATALOG,
     cannot_open,
@@ -370,6 +371,7 @@ def _open_file(path: Path) -> duckdb.DuckDBPyConnection:
     con = closed()
     try:
         con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
+        wal.refuse_what_is_unread(con, CATALOG, path)
         check_ours(con, path, CATALOG)
         con.execute(f"CREATE MACRO {FILTER}(sid, query) AS ({filter_sql(con)})")
         con.execute(f"USE {CATALOG}")

@@ -1,5 +1,6 @@
 -- The tables of one oversight database (schema 3). Keys are 64-bit hashes of content (UBIGINT): the same
 -- on every machine, so files can be merged and runs compared; views show them as sixteen hex digits.
+-- Speeches and prompts are compressed by zstd: half the file that DuckDB's own choice makes.
 
 CREATE TABLE meta (name VARCHAR, value VARCHAR);
 
@@ -13,7 +14,7 @@ CREATE TABLE runs (
 -- Which episodes a run planned: its ledger's denominator.
 CREATE TABLE plans (run UBIGINT, episode UBIGINT);
 
-CREATE TABLE passages (passage UBIGINT, text VARCHAR);
+CREATE TABLE passages (passage UBIGINT, text VARCHAR USING COMPRESSION zstd);
 CREATE TABLE images (image UBIGINT, media_type VARCHAR, data BLOB);
 CREATE TABLE questions (
     question UBIGINT, source_id VARCHAR, text VARCHAR, answers VARCHAR[],
@@ -43,14 +44,14 @@ CREATE TABLE episodes (
     sample INTEGER, parent UBIGINT, cut_at INTEGER
 );
 CREATE TABLE turns (
-    episode UBIGINT, turn INTEGER, kind VARCHAR, seat VARCHAR, role VARCHAR, round INTEGER, "text" VARCHAR,
-    private VARCHAR, "full" VARCHAR, cut VARCHAR, words INTEGER, visible_to VARCHAR[], addressed VARCHAR,
+    episode UBIGINT, turn INTEGER, kind VARCHAR, seat VARCHAR, role VARCHAR, round INTEGER,
+    "text" VARCHAR USING COMPRESSION zstd, private VARCHAR USING COMPRESSION zstd, "full" VARCHAR USING COMPRESSION zstd, cut VARCHAR, words INTEGER, visible_to VARCHAR[], addressed VARCHAR,
     prompt UBIGINT,            -- the template
     placebo BOOLEAN            -- an answer that was given to another question
 );
 -- What a speaker made on the way to a turn: samples of which one is shown, drafts and critiques.
 CREATE TABLE drafts (
-    episode UBIGINT, turn INTEGER, n INTEGER, kind VARCHAR, "text" VARCHAR,
+    episode UBIGINT, turn INTEGER, n INTEGER, kind VARCHAR, "text" VARCHAR USING COMPRESSION zstd,
     score DOUBLE,              -- what the preference gave a sample
     shown BOOLEAN
 );
@@ -80,12 +81,12 @@ CREATE TABLE verdicts (
 );
 
 -- What was said to models and what came back. A message is stored once.
-CREATE TABLE messages (message UBIGINT, role VARCHAR, content VARCHAR, images UBIGINT[]);
+CREATE TABLE messages (message UBIGINT, role VARCHAR, content VARCHAR USING COMPRESSION zstd, images UBIGINT[]);
 CREATE TABLE calls (
     call UBIGINT, run UBIGINT,  -- the run that paid for it
     model UBIGINT, kind VARCHAR, messages UBIGINT[], continuations VARCHAR[],
     temperature DOUBLE, top_p DOUBLE, max_tokens INTEGER, stop VARCHAR[], sample INTEGER,
-    "text" VARCHAR, private VARCHAR, stop_reason VARCHAR, scores DOUBLE[], token_ids INTEGER[], logprobs FLOAT[],
+    "text" VARCHAR USING COMPRESSION zstd, private VARCHAR USING COMPRESSION zstd, stop_reason VARCHAR, scores DOUBLE[], token_ids INTEGER[], logprobs FLOAT[],
     prompt_tokens INTEGER, completion_tokens INTEGER,
     cached_tokens INTEGER, cache_write_tokens INTEGER,  -- of the prompt's: read from, written to a cache
     reasoning_tokens INTEGER,                           -- of the completion's: hidden reasoning

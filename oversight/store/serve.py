@@ -112,7 +112,7 @@ class Server:
     def stop(self) -> None:
         """Stop serving and take the note away, if it is still ours. May be called twice."""
         with contextlib.suppress(duckdb.Error):  # stopped before, or the database is gone: nobody is served
-            self.con.execute("CALL quack_stop(?)", [address(self.note.port)])
+            self.con.execute(f"CALL quack_stop({literal(address(self.note.port))})")
         withdraw(self.path, self.note)
 
 
@@ -152,7 +152,7 @@ def _start(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
     for _ in range(5):
         port = free_port()
         try:
-            con.execute("CALL quack_serve(?, token = ?)", [address(port), token])
+            con.execute(f"CALL quack_serve({literal(address(port))}, token = {literal(token)})")
             return port, token
         except duckdb.IOException:
             continue  # somebody took the port in between

@@ -154,8 +154,8 @@ class Endpoint:
             self._uri = f"quack:{at}"
             try:
                 self._con.execute(
-                    "CALL quack_serve(?, token = ?, allow_other_hostname = ?)",
-                    [self._uri, self.token, not at.here],
+                    f"CALL quack_serve({literal(self._uri)}, token = {literal(self.token)}, "
+                    f"allow_other_hostname = {not at.here})"
                 )
                 return at
             except duckdb.Error as error:  # `from None`: the failing statement holds the token
@@ -180,7 +180,7 @@ class Endpoint:
     def close(self) -> None:
         """Stop answering."""
         with contextlib.suppress(duckdb.Error):
-            self._con.execute("CALL quack_stop(?)", [self._uri])
+            self._con.execute(f"CALL quack_stop({literal(self._uri)})")
         self._con.close()
 
 
@@ -198,8 +198,8 @@ class Link:
         try:
             if self._con is None:
                 self._con = self._attached()
-            text = f"SELECT {FUNCTION}('{pack(message)}')"
-            told = self._con.execute("FROM quack_query_by_name('owner', ?)", [text]).fetchall()[0][0]
+            text = literal(f"SELECT {FUNCTION}('{pack(message)}')")
+            told = self._con.execute(f"FROM quack_query_by_name('owner', {text})").fetchall()[0][0]
             answer = unpack(told)
         except CannotServe as error:
             raise StoreError(f"joining a run needs DuckDB's quack extension, and {error}") from None

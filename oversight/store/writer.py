@@ -8,20 +8,29 @@ no timer: while one group is being committed the next one gathers.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 import queue
 import threading
+import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from oversight.errors import StoreError
-from oversight.store.database import CATALOG, first_line, open_for_writing
+from oversight.store.database import CATALOG, first_line, literal, open_for_writing
 
 Row = Sequence[Any]
-_Group = tuple[dict[str, list[Row]], list[tuple[str, list[Any]]], asyncio.Future[None] | None]
+_Group = tuple[dict[str, list[Row]], list[str], asyncio.Future[None] | None]
+
+PAUSES = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0)
+"""Seconds before a commit for which there was no memory is tried again."""
+MOST_TEXT = 16_000_000
+"""Characters of rows in one statement; more rows are written by several, in one transaction."""
 
 
 class Writer:
@@ -30,9 +39,10 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.con = open_for_writing(path)
-        self._insert = self._statements()
+        self._columns = self._types()
+        self._prepared: set[str] = set()
         self._rows: dict[str, list[Row]] = {}
-        self._first: list[tuple[str, list[Any]]] = []
+        self._first: list[str] = []
         self._waiting: asyncio.Future[None] | None = None
         self._busy = False
         self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
@@ -41,17 +51,28 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="oversight-writer", daemon=True)
         self._thread.start()
 
-    def _statements(self) -> dict[str, str]:
+    def _types(self) -> dict[str, list[str]]:
+        """The types of each table's columns, in order."""
         rows = self.con.execute(
-            "SELECT table_name, list(data_type ORDER BY column_index) FROM duckdb_columns() "
-            "WHERE database_name = ? AND table_name IN (SELECT table_name FROM duckdb_tables()) GROUP BY table_name",
-            [CATALOG],
+            "SELECT table_name, list(data_type ORDER BY column_index) FROM duckdb_columns() WHERE database_name = "
+            f"{literal(CATALOG)} AND table_name IN (SELECT table_name FROM duckdb_tables()) GROUP BY table_name"
         ).fetchall()
-        made = {}
-        for table, types in rows:
-            columns = ", ".join(f"unnest(${i}::{kind}[])" for i, kind in enumerate(types, start=1))
-            made[table] = f"INSERT INTO {CATALOG}.{table} SELECT {columns}"
-        return made
+        return dict(rows)
+
+    def _prepare(self, table: str) -> None:
+        """Have DuckDB plan the insert into a table once: rows come to it as one JSON text, a list for each column.
+        It raises where a value does not fit its column."""
+        types = self._columns[table]
+        form = json.dumps({f"c{i}": [_FORMS.get(kind, kind)] for i, kind in enumerate(types)})
+        columns = ", ".join(
+            f"from_base64(unnest(c{i}))" if kind == "BLOB" else f"unnest(c{i})"
+            for i, kind in enumerate(types)
+        )
+        self.con.execute(
+            f"PREPARE insert_{table} AS INSERT INTO {CATALOG}.{table} SELECT {columns} "
+            f"FROM (SELECT unnest(from_json_strict($1::VARCHAR, {literal(form)})))"
+        )
+        self._prepared.add(table)
 
     def add(self, table: str, row: Row) -> None:
         """A row for the next group; its values in the table's column order."""
@@ -62,9 +83,9 @@ class Writer:
         else:
             rows.append(row)
 
-    def before(self, statement: str, values: list[Any]) -> None:
+    def before(self, statement: str) -> None:
         """A statement to run before the rows of the next group, in the same transaction."""
-        self._first.append((statement, values))
+        self._first.append(statement)
 
     def durable(self) -> asyncio.Future[None]:
         """Done when everything added until now is committed. Raises `StoreError` if that failed."""
@@ -92,7 +113,7 @@ class Writer:
             rows, first, done = group
             error: StoreError | None = None
             try:
-                self._commit(rows, first)
+                self._commit_somehow(rows, first)
             except Exception as problem:  # whatever it was, those who wait must hear of it
                 error = self.failed = _as_store_error(self.path, problem)
             assert self._loop is not None
@@ -117,21 +138,41 @@ class Writer:
                 self._waiting.set_exception(self.failed)
                 self._waiting.exception()
 
-    def _commit(self, rows: dict[str, list[Row]], first: list[tuple[str, list[Any]]]) -> None:
+    def _commit_somehow(self, rows: dict[str, list[Row]], first: list[str]) -> None:
+        """Commit; where a reader's statement holds all the memory there is, as soon as it lets some go."""
+        for pause in PAUSES:
+            try:
+                return self._commit(rows, first)
+            except duckdb.OutOfMemoryException:
+                time.sleep(pause)
+        return self._commit(rows, first)
+
+    def _commit(self, rows: dict[str, list[Row]], first: list[str]) -> None:
         con = self.con
         con.execute("BEGIN")
         try:
-            for statement, values in first:
-                con.execute(statement, values)
+            for statement in first:
+                con.execute(statement)
             for table, added in rows.items():
-                con.execute(self._insert[table], [list(column) for column in zip(*added, strict=True)])
+                self._write(table, added)
             con.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(duckdb.Error):  # where the commit itself failed, DuckDB has rolled back
                 con.execute("ROLLBACK")
             raise
 
-    def write_now(self, rows: dict[str, list[Row]], first: list[tuple[str, list[Any]]] | None = None) -> None:
+    def _write(self, table: str, rows: Sequence[Row]) -> None:
+        if table not in self._prepared:
+            self._prepare(table)
+        text = _encoded({f"c{i}": column for i, column in enumerate(zip(*rows, strict=True))})
+        if len(text) > MOST_TEXT and len(rows) > 1:
+            half = len(rows) // 2
+            self._write(table, rows[:half])
+            self._write(table, rows[half:])
+        else:
+            self.con.execute(f"EXECUTE insert_{table}({literal(text)})")
+
+    def write_now(self, rows: dict[str, list[Row]], first: list[str] | None = None) -> None:
         """Commit rows at once, from outside the event loop (a run's first and last row)."""
         try:
             self._commit(rows, first or [])
@@ -150,6 +191,23 @@ class Writer:
             self.failed = self.failed or _as_store_error(self.path, error)
         finally:
             self.con.close()
+
+
+_FORMS = {"BLOB": "VARCHAR", "JSON": "VARCHAR"}
+"""As what a column's values stand in the JSON text, where that is not their own type."""
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    raise TypeError(f"no column holds a {type(value).__name__}")
+
+
+_encoded = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_plain
+).encode
 
 
 def _as_store_error(path: Path, error: Exception) -> StoreError:

@@ -77,7 +77,7 @@ def custom(
 ) -> Iterator[tuple[Question, Label]]:
     """Questions from a file of one's own: CSV, TSV, JSONL or Parquet. Every row is checked.
 
-    file: path of the file; a relative one is looked for in the working directory.
+    file: path of the file; a relative one is looked for in the working directory, or beside the experiment's file.
     question: column of the question's text.
     answers: column with a list of the answers, or a column for each, joined by "+" (right+wrong).
     label: column that says which answer is right.

@@ -306,3 +306,35 @@ def test_a_judge_that_is_not_asked_is_refused(oversight, folder):
 def test_a_role_that_no_protocol_seats_is_named(oversight, folder):
     err = refused(oversight("run", "debate", *PLAYED, "--seat", "critc=smollm2"))
     assert "no role 'critc'" in err and "judge" in err
+
+
+AWAY = """
+from oversight import task
+from oversight.errors import Unreachable
+
+@task(asymmetry="none", source="none", licence="CC0")
+def {name}(*, seed: int):
+    "Gone."
+    raise Unreachable("some/{name} is gated: accept the terms, set HF_TOKEN")
+    yield
+"""
+
+
+def test_all_tasks_that_cannot_be_had_are_said_at_once(oversight, tmp_path):
+    for name in ("away", "gone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "task.py").write_text(AWAY.format(name=name))
+    (tmp_path / "more").mkdir()
+    (tmp_path / "toy").rename(tmp_path / "more" / "toys")
+    argv = ("run", "direct", "--judge", "scripted/rep.yaml", "--limit", "1", "--dry-run")
+    tasks = ("--task", "./away", "--task", "./more/toys", "--task", "./gone", "--task", "dossier:words=60")
+    status, _, err = oversight(*argv, *tasks)
+    assert status == 2 and err.count("\n") == 1
+    assert (
+        "2 of 4 tasks cannot be had (./away: some/away is gated" in err
+        and "./gone: some/gone is gated" in err
+    )
+    way_out = err.split("to leave them out name the others: ")[1].split()
+    assert oversight(*argv, *way_out)[0] == 0, "what is said to be the way out is one"
+    status, _, err = oversight(*argv, "--task", "./away")
+    assert (status, err) == (2, "oversight: some/away is gated: accept the terms, set HF_TOKEN\n")

@@ -54,6 +54,9 @@ class Unpriced(Model):
 
 def empty(request):
     return "I do not know."
+
+def down(request):
+    raise Transport("the server is away", again=False)
 '''
 
 
@@ -198,5 +201,19 @@ def test_a_mistake_is_one_line_before_any_call(
 def test_nothing_is_written_where_nothing_came_of_it(oversight: Callable[..., Ran], folder: Path) -> None:
     (folder / "pairs.json").write_text("kept")
     status, out, err = oversight(*MAKE, "scripted/writers:empty")
-    assert status == 2 and "nothing came of it" in err.splitlines()[-1]
+    last = err.splitlines()[-1]
+    assert (
+        status == 2
+        and "nothing came of it" in last
+        and "no reply was of use; draw more often, gsm8k:samples=" in last
+    )
     assert "36  replies without a number" in out and (folder / "pairs.json").read_text() == "kept"
+
+
+@pytest.mark.usefixtures("sums")
+def test_a_model_that_fails_is_said_with_its_reason(oversight: Callable[..., Ran], folder: Path) -> None:
+    status, _, err = oversight(*MAKE, "scripted/writers:down")
+    last = err.splitlines()[-1]
+    assert status == 1 and "nothing came of it, and pairs.json is not written" in last
+    assert "calls gave no usable reply (transport: 36), e.g. the server is away" in last
+    assert "samples" not in last.split("; the same command")[0] and not (folder / "pairs.json").exists()

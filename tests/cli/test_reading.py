@@ -214,3 +214,24 @@ def test_version_and_help(oversight):
         status, out, _ = oversight(command, "--help")
         assert status == 0
         assert command in out
+
+
+def test_a_folder_of_ones_own_is_listed_alone(oversight, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "protocol.py").write_text(
+        "from oversight import Case, Judge, Script, protocol\n\n"
+        '@protocol(seats=("judge",))\ndef mine(case: Case, rounds: int = 2) -> Script:\n'
+        '    """Mine alone.\n\n    rounds: how many\n    """\n    yield Judge(case.judge)\n'
+    )
+    status, out, _ = oversight("list", "protocols", "./mine", "direct")
+    assert status == 0
+    assert "Mine alone." in out and "rounds=2" in out and "passage=false" in out and "debate" not in out
+    status, out, _ = oversight("list", "tasks", "./toy")
+    assert status == 0
+    assert "A toy." in out and "how many to choose from" in out and "dossier" not in out
+
+
+def test_a_folder_that_is_none_is_said_and_nothing_else_takes_a_name(oversight):
+    assert oversight("list", "protocols", "./toy")[2].endswith("folder ./toy has no protocol.py\n")
+    status, out, err = oversight("list", "models", "smollm2")
+    assert (status, out) == (2, "") and "only protocols and tasks are listed by name" in err

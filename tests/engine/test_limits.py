@@ -6,8 +6,10 @@ Time is simulated: a loop whose clock jumps to the next thing that is due.
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import random
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -230,3 +232,29 @@ def test_a_call_whose_turn_comes_after_its_time_is_not_sent() -> None:
 
     simulated(main)
     assert sent == [0.0]
+
+
+def test_failed_attempts_leave_nothing_for_the_garbage_collector() -> None:
+    died: list[weakref.ref[Transport]] = []
+
+    async def make() -> Completion:
+        if len(died) == 3:
+            return Completion("said")
+        error = Transport("lost") if len(died) else RateLimited("429", after=0.0)
+        died.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    async def call() -> None:
+        heard: list[Transport] = []
+        _, tried = await attempts(Limiter(Manners()), make, heard.append)
+        assert tried == 4 and len(heard) == 3
+
+    gc.disable()
+    try:
+        simulated(call)
+        assert [ref() for ref in died] == [None, None, None]
+    finally:
+        gc.enable()

@@ -290,11 +290,24 @@ def test_a_panels_verdict_is_pooled_and_each_members_is_kept(
 def test_judges_that_name_a_letter_are_pooled_by_majority(
     play: Play, replies: Replies, tmp_path: Path
 ) -> None:
-    a, b, c = (replies(f'judge: "Answer: {letter}"') for letter in "ABA")
+    a, b, c = (replies(f'judge: "Answer: {said}"') for said in ("A", "B", "(A)"))
     play("direct", judge={"model": a, "panel": [b, c]}, limit=1, order="fixed")
     assert query(tmp_path, "SELECT elicitation, choice FROM verdicts WHERE final") == [("pooled-majority", 0)]
     with pytest.raises(UserError, match="pool=mean needs probabilities"):
         play("direct", judge={"model": a, "panel": [b], "pool": "mean"}, limit=1)
+
+
+def test_one_opinion_is_not_counted_twice(play: Play, replies: Replies, toy: str) -> None:
+    a, b = replies('judge: "Answer: A"'), replies('judge: "Answer: B"')
+    for judge in (
+        {"model": a, "panel": [a]},
+        {"model": a, "panel": [b, b]},
+        {"model": a, "panel": [f"{a}:words=99"]},  # a judge makes no speeches
+        {"model": a, "elicit": "hard+credence", "panel": [a]},
+    ):
+        with pytest.raises(UserError, match=r"is in it twice.*leave one out, or set them apart"):
+            play("direct", judge=judge, limit=1)
+    play("direct", judge={"model": a, "panel": [b, f"{a}:temperature=1"]}, limit=1)
 
 
 # thinking and examples

@@ -357,6 +357,7 @@ def test_an_address_where_nobody_answers_is_named() -> None:
         ("openai/x", {"top_log_probs": 50}, "may be 1 to 20"),
         ("openai/x", {"tmeperature": 1}, "has no option 'tmeperature'"),
         ("opnai/x", {}, "did you mean 'openai'"),
+        ("anthropic/claude-haiku-4-5", {"log_probs": True}, "gives no log-probs.*leave it out"),
     ],
 )
 def test_bad_options_are_refused_at_once(name: str, options: dict[str, Any], message: str) -> None:
@@ -372,3 +373,48 @@ def test_what_a_model_is_takes_in_the_address_and_leaves_out_the_key() -> None:
     assert identity(base_url="http://a/v1") != identity(base_url="http://b/v1")
     assert identity(effort="high") != identity(effort="low") != identity()
     assert identity(in_flight=3, attempts=2, check=False, key_env="X") == identity()
+
+
+def ready(model: Model) -> None:
+    async def go() -> None:
+        try:
+            await model.ready()
+        finally:
+            await model.done()
+
+    asyncio.run(go())
+
+
+def test_litellm_looks_whether_the_model_is_at_its_address(wire: Wire) -> None:
+    def seated(name: str, **options: Any) -> Model:
+        return open_model(name, {"base_url": wire.openai, "key_env": "TEST_KEY", **options})
+
+    ready(seated("hosted_vllm/gpt-4o-mini"))
+    with pytest.raises(
+        UserError, match=r"no model at http://127.0.0.1:\d+/v1 'gpt-4o-mimi'; did you mean 'gpt-4o-mini'"
+    ):
+        ready(seated("hosted_vllm/gpt-4o-mimi"))
+    ready(seated("hosted_vllm/gpt-4o-mimi", check=False))
+    with pytest.raises(UserError, match=r"http://127.0.0.1:9/v1 does not answer"):
+        ready(seated("hosted_vllm/x", base_url="http://127.0.0.1:9/v1"))
+    wire.models = ()  # a server that lists none
+    ready(seated("hosted_vllm/anything"))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("mistral/mistral-large-latest", ""),
+        ("mistral/mistral-larg-latest", "mistral-large-latest"),
+        ("mistral/mistral-large-9901", ""),  # newer than the table, as far as anybody knows
+        ("mistral/something-else", ""),
+    ],
+)
+def test_of_a_provider_without_an_address_a_misspelt_model_is_refused(name: str, meant: str) -> None:
+    model = open_model(name, {"key_env": "TEST_KEY"})
+    if meant:
+        with pytest.raises(UserError, match=f"in litellm's table .* did you mean '{meant}'.*check=false"):
+            ready(model)
+    else:
+        ready(model)
+    ready(open_model(name, {"key_env": "TEST_KEY", "check": False}))

@@ -13,6 +13,8 @@ from rich.console import Console
 from support import rows
 
 import oversight
+from oversight.cli.progress import _Watch
+from oversight.engine.run import Progress
 from oversight.episode import Run
 from oversight.measure.money import Money, measure_money, statements
 from oversight.report.plain import as_json
@@ -135,3 +137,41 @@ def test_the_numbers_print_their_sql_which_finds_them(play: Play, replies: Repli
     costs = {row["seat"]: row["cost"] for row in found["spending"]}
     assert costs == {row[2]: row[8] for row in again if not row[3]}
     assert set(costs) == {"judge", "debater"}
+
+
+UNTOLD = """
+from oversight import Completion, Model
+
+class Api(Model):
+    identity = "untold"
+
+    async def generate(self, request):
+        told = {} if {UNTOLD} else {"prompt_tokens": 3, "completion_tokens": 2}
+        return Completion("Answer: A" if request.view.seat.name == "judge" else "said", **told)
+"""
+
+
+@pytest.mark.parametrize(
+    ("untold", "said", "of_judge"),
+    [("True", "12 calls, tokens unknown", None), ("request.view.seat.name == 'judge'",
+     "12 calls, tokens 24 in 16 out", None), ("False", "12 calls, tokens 36 in 24 out", 12)],
+)  # fmt: skip
+def test_tokens_nobody_told_are_unknown_to_the_progress_and_to_the_report(
+    untold: str,
+    said: str,
+    of_judge: int | None,
+    play: Play,
+    db: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = f"untold{len(untold)}"
+    (tmp_path / f"{name}.py").write_text(UNTOLD.replace("{UNTOLD}", untold))
+    monkeypatch.chdir(tmp_path)
+    progress = Progress()
+    play("debate:rounds=1", judge=f"{name}:Api", debater=f"{name}:Api", progress=progress)
+    line = _Watch(progress, 4, 0).line()
+    assert said in line and ("of 4 calls unknown" in line) == ("judge" in untold)
+    found = money(db)
+    assert found["judge"].prompt_tokens == of_judge
+    assert found["sum"].completion_tokens == (24 if of_judge else None)

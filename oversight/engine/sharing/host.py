@@ -223,8 +223,8 @@ class Host:
             self._log.joined(run, *told, planned=len(self._plan))
             await self._log.durable()
         finished: dict[str, list[int]] = {}
-        for key, status in self._log.finished.items():
-            if key in self._planned:
+        for key in self._planned:
+            if (status := self._log.finished.get(key)) is not None:
                 finished.setdefault(status, []).append(key)
         return {
             "ttl": self._ttl,

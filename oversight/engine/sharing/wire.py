@@ -21,6 +21,7 @@ from oversight.models.interface import Message, Request, Sampling
 from oversight.moves import Choose, Estimate, Seat, Verdict
 from oversight.player import Player
 from oversight.question import Image
+from oversight.store.keys import Keys
 from oversight.store.log import Chosen, Reading
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ class Told(CallFailed):
 # requests: a message's text is sent once, its key thereafter
 
 
-def plain_request(request: Request, keys: Sequence[int], known: set[int]) -> dict[str, Any]:
+def plain_request(request: Request, keys: Sequence[int], known: Keys | set[int]) -> dict[str, Any]:
     """What is stored of a request. Messages of `known` keys go without their text."""
     return {
         "messages": [
@@ -71,7 +72,7 @@ def plain_request(request: Request, keys: Sequence[int], known: set[int]) -> dic
     }
 
 
-def read_request(told: Mapping[str, Any], known: set[int]) -> tuple[Request, list[int]]:
+def read_request(told: Mapping[str, Any], known: Keys | set[int]) -> tuple[Request, list[int]]:
     """The request and its messages' keys. Raises `ValueError` for a message that is not what its key says, or
     whose text neither comes along nor is `known`."""
     messages, keys = [], []

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from oversight.errors import Transport
+from oversight.errors import Transport, UserError
 from oversight.models.api.base import ApiModel
 from oversight.models.api.openai import _count
 from oversight.models.interface import Completion, Message, Request, Stop
@@ -58,6 +58,10 @@ class AnthropicModel(ApiModel):
         if thinking:
             options.setdefault("hidden", thinking)
         super().__init__(name, **options)
+        if self.letters:
+            raise UserError(
+                f"model {name!r}: Anthropic gives no log-probs, so log_probs=true cannot be: leave it out"
+            )
         self.thinking = thinking
         if thinking:
             self.identity += f":thinking={thinking}"

@@ -297,7 +297,11 @@ class _Translated:
         ours = self.model.translate(error)
         if ours is not error:
             del error, trace
-            raise ours from None
+            try:
+                raise ours from None
+            finally:  # nothing is left of the SDK's error, which holds its request, the reply and the connection
+                ours.__context__ = None
+                del ours
 
 
 def _headers(error: Exception) -> Mapping[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 from typing import Any
 
 from oversight.errors import UserError, unknown
@@ -60,10 +62,42 @@ class LiteLLMModel(OpenAIModel):
         return ""
 
     async def ready(self) -> None:
-        """See `Model.ready`. There is no call here that costs nothing with every provider."""
+        """See `Model.ready`: the key is there, and the model at its `base_url`. Without one there is no call that costs
+        nothing with every provider, and a name that litellm's table does not have is refused if it looks misspelt."""
         self._key = self.key()
         supported = self.client.get_supported_openai_params(model=self.name) or []
         self.seeds = "seed" in supported
+        if self.base_url:
+            await super().ready()
+        elif self.check:
+            self._check_spelling()
+
+    async def names(self) -> list[str] | None:
+        """See `ApiModel.names`. Most servers of one's own list their models as OpenAI does."""
+        import openai
+
+        async with openai.AsyncOpenAI(
+            api_key=self._key or "none", base_url=self.base_url, max_retries=0
+        ) as client:
+            try:
+                return [model.id for model in (await client.models.list(timeout=30.0)).data or ()] or None
+            except openai.APIStatusError:
+                return None
+
+    def _check_spelling(self) -> None:
+        known = {
+            name.removeprefix(f"{self.provider}/")
+            for name in _litellm().models_by_provider.get(self.provider, ())
+        }
+        near = difflib.get_close_matches(self.served_name, known, 1, 0.9)
+        if self.served_name in known or not near or _unnumbered(near[0]) == _unnumbered(self.served_name):
+            return  # one of another number is newer than the table
+        raise unknown(
+            f"model of {self.provider} in litellm's table",
+            self.served_name,
+            known,
+            "(check=false takes it as it is)",
+        )
 
     async def done(self) -> None:
         """See `Model.done`."""
@@ -85,6 +119,10 @@ class LiteLLMModel(OpenAIModel):
             **body, timeout=self.manners.attempt, num_retries=0, max_retries=0, drop_params=False
         )
         return self.read(response, request)
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r"[\d.-]+", "-", name)
 
 
 def _litellm() -> Any:

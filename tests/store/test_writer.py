@@ -1,0 +1,126 @@
+"""What the writer writes is what is read, and it lives with little memory."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+from hostile import TEXTS
+
+from oversight.errors import StoreError
+from oversight.store import writer as module
+from oversight.store.writer import Writer
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901)
+
+
+def _lone(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def draft(n: int, text: str, score: float | None = 0.5) -> tuple[object, ...]:
+    return (2**64 - 1 - n, 1, n, "sample", text, score, False)
+
+
+def test_every_text_and_number_comes_back_as_it_was(tmp_path: Path):
+    writer = Writer(tmp_path / "w.duckdb")
+    texts = [
+        *(text for text in TEXTS.values() if not _lone(text)),
+        "",
+        "\0",
+        "a\0b",
+        "'",
+        "''",
+        "\\",
+        "\u2028\u202e",
+        "\ufffe\uffff",
+        "$1; --",
+        "x" * 1_000_000,
+        random.Random(1).randbytes(700_000).hex(),
+    ]
+    numbers = [0.1 + 0.2, 1 / 3, -0.0, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, None]
+    rows = [draft(n, text, numbers[n % len(numbers)]) for n, text in enumerate(texts)]
+    data = bytes(range(256)) * 40
+    call = (1, 2, 3, "generate", [4, 2**64 - 1], None, 1.0, 1.0, None, ["'"], 0, "a\0", "", "stop", [-0.5, -math.inf],
+            [1, 2], [-0.25], 1, 2, None, None, None, 0.1, NOW, 0.5, None, None, None, None, None, None, 1)  # fmt: skip
+    question = (
+        9,
+        "s",
+        "q?",
+        ["a", "'\0"],
+        None,
+        "g",
+        "",
+        '{"n": 1e400, "t": "\\u0000"}',
+        True,
+        None,
+        False,
+        "text",
+    )
+    writer.write_now(
+        {"drafts": rows, "images": [(7, "image/png", data)], "calls": [call], "questions": [question]}
+    )
+    for reopened in (False, True):  # as it lies in the log, and compressed
+        if reopened:
+            writer.close()
+            writer = Writer(tmp_path / "w.duckdb")
+        con = writer.con
+        found = con.execute("SELECT * FROM oversight_db.drafts ORDER BY n").fetchall()
+        assert [tuple(map(repr, row)) for row in found] == [tuple(map(repr, row)) for row in rows]
+        assert con.execute("SELECT data FROM oversight_db.images").fetchall() == [(data,)]
+        assert con.execute("SELECT * FROM oversight_db.calls").fetchall() == [call]
+        assert con.execute("SELECT * FROM oversight_db.questions").fetchall() == [question]
+    kinds = con.execute(
+        "SELECT DISTINCT compression FROM pragma_storage_info('drafts') WHERE column_name = 'text' "
+    )
+    assert ("ZSTD",) in kinds.fetchall()
+    writer.close()
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**64, "seven"])
+def test_a_value_that_does_not_fit_its_column_is_no_null(tmp_path: Path, wrong: object):
+    writer = Writer(tmp_path / "w.duckdb")
+    with pytest.raises(StoreError, match="could not be written"):
+        writer.write_now({"labels": [(wrong, 1)]})
+    assert writer.con.execute("SELECT count(*) FROM oversight_db.labels").fetchall() == [(0,)]
+    writer.close()
+
+
+def test_many_rows_are_written_by_several_statements_of_one_transaction(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_TEXT", 1_000)
+    writer = Writer(tmp_path / "w.duckdb")
+    rows = [draft(n, "word " * (n % 50)) for n in range(333)]
+    writer.write_now({"drafts": rows})
+    assert writer.con.execute("SELECT * FROM oversight_db.drafts ORDER BY n").fetchall() == rows
+    with pytest.raises(StoreError):
+        writer.write_now({"drafts": [*rows, draft(-1, "x", "no number")]})  # type: ignore[arg-type]
+    assert writer.con.execute("SELECT count(*) FROM oversight_db.drafts").fetchall() == [(333,)]
+    writer.close()
+
+
+def test_a_commit_waits_for_memory_that_a_reader_holds(tmp_path: Path, monkeypatch):
+    writer = Writer(tmp_path / "w.duckdb")
+    real, tries = writer._commit, []
+
+    def short(*group: object) -> None:
+        tries.append(1)
+        if len(tries) < 4:
+            raise duckdb.OutOfMemoryException("failed to allocate data")
+        real(*group)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(writer, "_commit", short)
+    monkeypatch.setattr(module, "PAUSES", (0.001,) * 5)
+
+    async def go() -> None:
+        writer.add("drafts", draft(0, "said"))
+        await writer.durable()
+
+    asyncio.run(go())
+    assert len(tries) == 4
+    assert writer.con.execute("SELECT count(*) FROM oversight_db.drafts").fetchall() == [(1,)]
+    writer.close()
