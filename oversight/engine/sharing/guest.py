@@ -49,6 +49,9 @@ AGAIN = 0.1
 PATIENCE = 30.0
 """Seconds for which an owner that is not heard is asked again."""
 
+AT_FIRST = 5.0
+"""As many before it was ever heard."""
+
 
 class Guest:
     """Plays as a worker: the `Log`, and the leases, of a run that another process owns.
@@ -106,7 +109,11 @@ class Guest:
         self.run = run
         message = {"do": "join", "run": run, "digest": self._digest}
         message |= {"seed": seed, "command": command, "config": config, "code": code}
-        told = self._ask(message)
+        try:
+            told = self._ask(message)
+        except BaseException as error:  # there is nobody to take leave of, nor to be asked again
+            self.failed = error if isinstance(error, StoreError) else StoreError("did not join")
+            raise
         self._heard = _now()
         self._ttl = float(told["ttl"])
         self.finished = {key: status for status, keys in told["finished"].items() for key in keys}
@@ -130,8 +137,8 @@ class Guest:
         return self._thread.submit(self._asked, message).result()
 
     def _asked(self, message: Any) -> Any:
-        until = time.monotonic() + PATIENCE
-        while True:
+        until = time.monotonic() + (PATIENCE if self._heard else AT_FIRST)
+        while self.failed is None:
             try:
                 answer = self._link.ask(message)
                 if "wait" not in answer:
@@ -144,6 +151,7 @@ class Guest:
                         "took is kept, and the same command goes on"
                     ) from None
             time.sleep(0.25)
+        raise self.failed
 
     # what `oversight.engine.run` asks
 
