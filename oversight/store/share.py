@@ -41,6 +41,7 @@ MESSAGE = rf"SELECT {FUNCTION}\(''[A-Za-z0-9+/=]*''\)"
 SHORTEST_TOKEN = 16
 MOST_BYTES = 1 << 28
 """Of a message, unpacked."""
+_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
 TIMEOUT = 20
 """Seconds in which an answer must begin; what is heard late is asked again."""
 
@@ -105,7 +106,7 @@ def given_token() -> str | None:
 
 def pack(message: Any) -> str:
     """A message as the text of one SQL string."""
-    return base64.b64encode(zlib.compress(json.dumps(message).encode(), 1)).decode()
+    return base64.b64encode(zlib.compress(json.dumps(message, ensure_ascii=False).encode(), 1)).decode()
 
 
 def unpack(text: str) -> Any:
@@ -117,6 +118,8 @@ def unpack(text: str) -> Any:
         raise ValueError(str(error)) from None
     if unpacking.unconsumed_tail or not unpacking.eof:
         raise ValueError("too large, or cut off")
+    if _SURROGATE.search(raw):  # `pack` writes none, and one alone could be in no file
+        raise ValueError("a text has a surrogate")
     return json.loads(raw)
 
 

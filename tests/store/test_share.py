@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import shutil
 import ssl
 import stat
 import subprocess
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,11 @@ def test_a_message_that_is_none_is_refused() -> None:
     for wrong in ("", "QUJD", pack("x")[:-8], "!!", pack("x" * 100)[:12]):
         with pytest.raises(ValueError):
             unpack(wrong)
+    lone = base64.b64encode(zlib.compress(rb'["x \\\ud800"]')).decode()
+    with pytest.raises(ValueError, match="surrogate"):
+        unpack(lone)
+    for fine in (r"\ud800", "\\" * 3 + "ud800", "\U0001f600", "é"):
+        assert unpack(pack(fine)) == fine
 
 
 @pytest.mark.parametrize(

@@ -236,9 +236,7 @@ class Guest:
     ) -> None:  # fmt: skip
         asked = plain_request(request, messages, self._texts)
         place = self._places[id(model)]
-        self._add(
-            "call", key, place, kind, asked, sample, plain(completion), plain(started), seconds, attempts
-        )
+        self._add("call", key, place, asked, sample, plain(completion), plain(started), seconds, attempts)
 
     def add_failure(self, key: int, model: Model, at: datetime, error: CallFailed) -> None:
         said = without_keys(str(error))
@@ -325,7 +323,7 @@ class Guest:
     def _hear(self, message: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         for op in message["ops"]:
             if op[0] == "call":
-                self._texts.update(key for key, _ in op[4]["messages"])
+                self._texts.update(key for key, _ in op[3]["messages"])
         self._progress.elsewhere = Counter(answer["elsewhere"])
         self._progress.unread += answer["unread"] - self._unread_elsewhere
         self._unread_elsewhere = answer["unread"]

@@ -17,9 +17,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from oversight.engine.calls import call_key, check_reply, kind_of
 from oversight.engine.plan import Plan
 from oversight.engine.sharing.leases import OWNER, Leases
 from oversight.engine.sharing.wire import (
+    Count,
+    Key,
     Op,
     Told,
     plain,
@@ -74,6 +77,7 @@ class Worker:
     answer: asyncio.Task[Any] | None = None
     played: Counter[str] = field(default_factory=Counter)
     unread: int = 0
+    left: bool = False
 
 
 class Host:
@@ -170,14 +174,15 @@ class Host:
                 raise self._log.failed
             for who in self._leases.expire():
                 self._log.left(who, "killed", None, self._workers[who].played.total())
-                self._gone(who)
+                self._gone()
         self._closing = True
         until = asyncio.get_running_loop().time() + FAREWELL
         while self._leases.alive != [OWNER] and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.02)
             self._leases.expire()
         for run, worker in self._workers.items():
-            self._log.left(run, "killed", None, worker.played.total())
+            if not worker.left:
+                self._log.left(run, "killed", None, worker.played.total())
 
     # what workers ask
 
@@ -196,6 +201,8 @@ class Host:
     async def _answer(self, message: Any) -> Any:
         if message["do"] == "join":
             return await self._join(message)
+        if message["do"] not in ("go", "leave"):
+            return {"error": f"no message {message['do']!r}"}
         worker = self._workers.get(message["run"])
         if worker is None:
             return {"error": "this worker did not join"}
@@ -213,14 +220,14 @@ class Host:
                 "error": "that run plans other episodes, models or retries: join it with the command it was started "
                 "with (its data and versions must be the same too)"
             }
-        run = read(int, message["run"])
+        run = read(Key, message["run"])
         if self._closing:
             return ENDED
         if run not in self._workers:
+            command, config, code = (read(str, message[name]) for name in ("command", "config", "code"))
+            self._log.joined(run, read(int, message["seed"]), command, config, code, len(self._plan))
             self._workers[run] = Worker(run)
             self._leases.join(run)
-            told = (message["seed"], message["command"], message["config"], message["code"])
-            self._log.joined(run, *told, planned=len(self._plan))
             await self._log.durable()
         finished: dict[str, list[int]] = {}
         for key in self._planned:
@@ -236,10 +243,12 @@ class Host:
     async def _exchange(self, worker: Worker, message: Any) -> Any:
         try:
             return await self._exchanged(worker, message)
-        except (KeyError, ValueError, TypeError, IndexError, StopIteration) as error:
+        except (KeyError, ValueError, TypeError, IndexError) as error:
             return {"error": f"a worker's message cannot be read ({type(error).__name__}: {error})"}
 
     async def _exchanged(self, worker: Worker, message: Any) -> Any:
+        if worker.left:
+            return {"error": "this worker has taken its leave"}
         held = self._leases.hear(worker.run) and message["epoch"] == self._leases.members[worker.run].epoch
         made: list[int] = []
         with self._log.written_by(worker.run):
@@ -254,8 +263,9 @@ class Host:
             done = read(int, message["already_done"])
             self._log.left(worker.run, read(str, message["status"]), done, worker.played.total())
             await self._log.durable()
-            del self._workers[worker.run]
-            self._gone(worker.run, leaves=True)
+            worker.left = True
+            self._leases.leave(worker.run)
+            self._gone()
         elif held:
             for key in message["give_back"]:
                 self._leases.give_back(worker.run, key)
@@ -300,27 +310,25 @@ class Host:
             return [self._write_call(*told)]
         if name == "failure":
             key, place, at, reason, said = told
-            when = read(datetime, at)
-            self._log.add_failure(
-                key, self._plan.models[place], when, Told(read(str, reason), read(str, said))
-            )
+            error = Told(read(str, reason), read(str, said))
+            self._log.add_failure(read(Key, key), self._plan.models[place], read(datetime, at), error)
             return []
         key, *told = told
         if not held or not self._leases.holds(worker.run, key):
             return []  # its lease ran out: the episode is another's
         episode = self._todo[key].episode
         if name == "turn":
-            index, turn, uses = read(int, told[0]), read(Turn, told[1]), read(list[int], told[2])
+            index, turn, uses = read(Count, told[0]), read(Turn, told[1]), read(list[Key], told[2])
             self._log.add_turn(episode, index, turn, seat_of(episode, turn.seat), uses)
         elif name == "uses":
             index, seat, uses, first = told
             self._log.add_uses(
-                episode, read(int, index), read(str, seat), read(list[int], uses), read(int, first)
+                episode, read(Count, index), read(str, seat), read(list[Key], uses), read(Count, first)
             )
         elif name == "choices":
-            self._log.add_choices(episode, [read_chosen(one) for one in told[0]])
+            self._log.add_choices(episode, [read_chosen(episode, one) for one in told[0]])
         elif name == "forget":
-            self._log.forget_failure(episode, read(int, told[0]))
+            self._log.forget_failure(episode, read(Count, told[0]))
         elif name == "verdicts":
             self._write_verdicts(worker, episode, told[0])
         else:
@@ -328,29 +336,27 @@ class Host:
         return []
 
     def _write_call(
-        self,
-        key: int,
-        place: int,
-        kind: str,
-        request: Any,
-        sample: int,
-        made: Any,
-        at: str,
-        took: float,
-        tried: int,
+        self, key: int, place: int, request: Any, drawn: int, made: Any, at: str, took: float, tried: int
     ) -> int:
-        if not self._log.has_call(key):
-            asked, messages = read_request(request, self._log.messages)
-            completion, when = read(Completion, made), read(datetime, at)
-            model = self._plan.models[place]
-            self._log.add_call(key, model, kind, asked, messages, sample, completion, when, took, tried)
+        if self._log.has_call(key):  # a worker that slept has paid for what another paid for meanwhile
+            return key
+        model = self._plan.models[place]
+        asked, messages = read_request(request, self._log.messages)
+        if model.reuse and call_key(model, asked, messages, read(Count, drawn)) != key:
+            raise ValueError(f"call {key:016x} is not what its key says")
+        completion, seconds = read(Completion, made), read(float, took)
+        check_reply(completion, asked, model)
+        self._log.add_call(
+            read(Key, key), model, kind_of(asked), asked, messages, drawn, completion, read(datetime, at), seconds,
+            read(Count, tried),
+        )  # fmt: skip
         return key
 
     def _write_verdicts(self, worker: Worker, episode: Episode, told: Any) -> None:
-        verdicts = [(read(int, index), read_readings(episode, readings)) for index, readings in told]
+        verdicts = [(read(Count, index), read_readings(episode, readings)) for index, readings in told]
+        status = verdicts[-1][1][0].verdict.status
         self._log.add_verdicts(episode, verdicts)
         self._leases.done(worker.run, episode.key)
-        status = verdicts[-1][1][0].verdict.status
         worker.played[status] += 1
         self._progress.elsewhere[status] += 1
         failed = any(r.verdict.status == "failed" for _, readings in verdicts for r in readings)
@@ -369,9 +375,8 @@ class Host:
             self._log.read_turns(key)
         self._again.add(key)
 
-    def _gone(self, who: int, leaves: bool = False) -> None:
-        if leaves:
-            self._leases.leave(who)
+    def _gone(self) -> None:
+        """A worker's leases are free."""
         self._stir()
         for key in list(self._awaited):
             self._wake(self._awaited.pop(key))

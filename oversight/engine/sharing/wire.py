@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from oversight.engine.calls import message_key
 from oversight.episode import Episode
@@ -25,6 +25,8 @@ from oversight.store.keys import Keys
 from oversight.store.log import Chosen, Reading
 
 T = TypeVar("T")
+Key = Annotated[int, Field(ge=0, lt=2**64)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
 Op = list[Any]
 """One thing for the owner to write down: its name and its arguments."""
 
@@ -86,10 +88,13 @@ def read_request(told: Mapping[str, Any], known: Keys | set[int]) -> tuple[Reque
         else:
             raise ValueError(f"message {key:016x} came without its text")
         messages.append(message)
-        keys.append(key)
+        keys.append(read(Key, key))
+    drawn = read(Sampling, told["sampling"])
+    # A whole number stays one, for the call's key tells 0 from 0.0.
+    whole = {name: told["sampling"][name] for name in ("temperature", "top_p")}
     made = Request(
         tuple(messages),
-        read(Sampling, told["sampling"]),
+        replace(drawn, **whole),
         read(tuple[str, ...], told["continuations"]),
         read(tuple[str, ...], told["letters"]),
         read(str, told["schema"]),
@@ -117,8 +122,19 @@ def plain_readings(episode: Episode, readings: Sequence[Reading]) -> list[Any]:
 
 
 def read_readings(episode: Episode, told: Sequence[Any]) -> tuple[Reading, ...]:
-    judges = _judges(episode)
-    return tuple(Reading(judges[read(int, place)], read(Verdict, verdict)) for place, verdict in told)
+    judges, answers = _judges(episode), len(episode.assignment.order)
+    return tuple(Reading(judges[read(Count, place)], _verdict(verdict, answers)) for place, verdict in told)
+
+
+def _verdict(told: Any, options: int) -> Verdict:
+    """A verdict over so many options. Raises `ValueError` for one over others."""
+    verdict = read(Verdict, told)
+    chosen, probabilities = verdict.choice, verdict.probabilities
+    if chosen is not None and not 0 <= chosen < options:
+        raise ValueError(f"a choice of {chosen} among {options}")
+    if probabilities is not None and len(probabilities) != options:
+        raise ValueError(f"{len(probabilities)} probabilities for {options}")
+    return verdict
 
 
 def _judges(episode: Episode) -> list[Player]:
@@ -133,17 +149,18 @@ def plain_chosen(chosen: Chosen) -> dict[str, Any]:
     return {**plain(chosen), "kind": kind}
 
 
-def read_chosen(told: Mapping[str, Any]) -> Chosen:
+def read_chosen(episode: Episode, told: Mapping[str, Any]) -> Chosen:
     move: Any = read(Estimate if told["kind"] == "estimate" else Choose, told["move"])
+    options = (move.claims if isinstance(move, Estimate) else move.among) or episode.assignment.order
     return Chosen(
-        read(int, told["index"]),
+        read(Count, told["index"]),
         move,
         read(str, told["model"]),
-        read(Verdict, told["verdict"]),
-        read(list[int], told["uses"]),
+        _verdict(told["verdict"], len(options)),
+        read(list[Key], told["uses"]),
     )
 
 
 def seat_of(episode: Episode, name: str) -> Seat:
-    """A seat of an episode, by its name."""
-    return next(seat for seat in episode.seats if seat.name == name)
+    """A seat of an episode, by its name. Raises `KeyError` where it has none."""
+    return {seat.name: seat for seat in episode.seats}[name]
