@@ -1,75 +1,117 @@
-"""Reading a large database: query, report, show and search as whole commands.
+"""Reading a large database: every measure, and the commands that read, each beside its limit.
 
-    python benchmarks/reading.py [--turns 1000000] [--repeat 3]
+    python benchmarks/reading.py [--turns 1000000] [--repeat 3] [--db FILE]
 
-The database is made up in SQL (debates of six turns and a verdict, seven calls each, speeches of 120 words of
-a Zipf-like vocabulary). Seconds against the limits of the design, medians.
+The database is made up (`made.py`), or FILE from an earlier run is read (it is made there if it is not there yet).
+Commands are whole processes; measures and the SQL of each are timed in one process that has its libraries loaded.
+Seconds on the clock, medians, with CPU seconds beside them: on a busy machine only these tell.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from measured import machine, median, process, verdict
+from made import make
+from measured import machine, process, verdict
 
-from oversight.store.database import open_for_writing
+from oversight.measure import accuracy, money, readings
+from oversight.measure.every import MEASURES
+from oversight.report import compared
+from oversight.store.reading import Reader, open_reader
+from oversight.store.search import index_path
 
-EPISODE = """
-INSERT INTO runs VALUES (1, now()::TIMESTAMP, now()::TIMESTAMP, 'finished', '', '{}', 0, '', '{}', $n, 0, $n);
-INSERT INTO models VALUES (1, 'made/up', 'made', 'scripted');
-INSERT INTO templates VALUES (1, 'made.jinja', '');
-INSERT INTO arms SELECT i, 'debate', '{"rounds": 3}', 'made/up', 'made/up', '{"judge": {"elicit": "hard"}, "debater": {}}' FROM range(4) t(i);
-INSERT INTO passages SELECT i, 'passage ' || i FROM range($n // 40 + 1) t(i);
-INSERT INTO questions BY NAME SELECT i AS question, 's' || i AS source_id, 'Question ' || i || '?' AS text,
-    ['yes', 'no'] AS answers, i // 10 AS passage, 'g' || i // 10 AS "group", '' AS stem, '{}' AS meta, true AS publish
-    FROM range($n // 4 + 1) t(i);
-INSERT INTO labels SELECT question, question % 2 FROM questions;
-INSERT INTO episodes BY NAME SELECT hash(i) AS episode, i % 4 AS arm, 'made' AS task, i // 4 AS question,
-    [0, 1] AS answer_order, 'A=0,B=1' AS assignment, 0 AS sample FROM range($n) t(i);
-INSERT INTO plans SELECT 1, hash(i) FROM range($n) t(i);
-INSERT INTO verdicts BY NAME SELECT hash(i) AS episode, 6 AS turn, 'made/up' AS judge, 1 AS prompt, 'hard' AS elicitation,
-    true AS final, true AS closing, 'decided' AS status, hash(i + 7) % 2 AS choice, 'Answer' AS raw FROM range($n) t(i);
-INSERT INTO calls BY NAME SELECT hash(i, t) AS call, 1 AS run, 1 AS model, 'generate' AS kind, [hash(i), hash(i, t)] AS messages,
-    0 AS sample, said(i * 7 + t) AS text, '' AS private, 'end' AS stop_reason, 900 AS prompt_tokens, 160 AS completion_tokens,
-    0.001 AS cost, TIMESTAMP '2025-01-01' + to_seconds(i) AS started, 0.5 AS seconds, 1 AS attempts
-    FROM range($n) e(i), range(7) u(t);
-INSERT INTO uses SELECT hash(i), t, CASE WHEN t = 6 THEN 'judge' WHEN t % 2 = 0 THEN 'A' ELSE 'B' END, 0, hash(i, t), 1, true
-    FROM range($n) e(i), range(7) u(t);
-INSERT INTO turns BY NAME SELECT hash(i) AS episode, t AS turn, 'speak' AS kind, CASE WHEN t % 2 = 0 THEN 'A' ELSE 'B' END AS seat,
-    'debater' AS role, t // 2 + 1 AS round, said(i * 7 + t) AS text, '' AS private, 120 AS words, 1 AS prompt
-    FROM range($n) e(i), range(6) u(t);
-"""
+QUERY, REPORT, MEASURE = 1.0, 5.0, 2.0
+"""Seconds: a query, show or search; a report; a measure or all comparisons."""
+
+VIEWS = "judgements", "readings", "transcripts", "accuracy", "queries", "beliefs", "sides", "spending"
+QUERIES = (
+    "SELECT protocol, avg(p_right) FROM judgements GROUP BY ALL",
+    "SELECT seat, count(*), avg(words) FROM turns GROUP BY seat",
+    *(f"FROM {view}" for view in VIEWS),
+)
+SEARCHES = "wzzzb", "waaaa", "waaaa wbcba wzzaa"  # a rare word, one that is in nearly every turn, three
+WRITTEN = 60.0
+"""Seconds: a written report, with its figures."""
 
 
-def make(db: Path, turns: int) -> None:
-    """A database of so many turns."""
-    con = open_for_writing(db)
-    con.execute(
-        "CREATE TEMP TABLE vocabulary AS SELECT list('w' || chr((97 + w % 26)::INT) || chr((97 + w // 26 % 26)::INT) "
-        "|| chr((97 + w // 676 % 26)::INT) || chr((97 + w // 17576 % 26)::INT) ORDER BY w) AS words FROM range(20000) t(w)"
-    )
-    words = con.execute("SELECT words FROM vocabulary").fetchall()[0][0]
-    sample = "SELECT i, string_agg($1[1 + floor(20000 * pow((hash(i, k) % 1000000) / 1e6, 3))::INT], ' ') AS text FROM range(5000) s(i), range(120) u(k) GROUP BY i"
-    con.execute(f"CREATE TEMP TABLE speeches AS {sample}", [words])
-    # 5,000 speeches, in halves put together anew: few enough to make, too many to compress away.
-    con.execute(
-        "CREATE TEMP TABLE halves AS SELECT list(left(text, 400) ORDER BY i) AS a, list(right(text, 400) ORDER BY i) AS b FROM speeches"
-    )
-    a, b = con.execute("SELECT a, b FROM halves").fetchall()[0]
-    con.execute("SET VARIABLE a = $1", [a])
-    con.execute("SET VARIABLE b = $1", [b])
-    con.execute(
-        "CREATE TEMP MACRO said(i) AS getvariable('a')[1 + (hash(i) % 5000)::INT] || ' ' || getvariable('b')[1 + (hash(i, 1) % 5000)::INT]"
-    )
-    for statement in EPISODE.split(";\n"):
-        if statement.strip():
-            con.execute(statement.replace("$n", str(turns // 6)))
-    con.execute("CHECKPOINT oversight_db")
-    con.close()
+def say(what: str, wall: float, cpu: float, limit: float) -> None:
+    """A line of the table."""
+    print(f"{what:<42}{verdict(wall, limit)}   {cpu:6.2f} CPU", flush=True)
+
+
+def of_commands(folder: Path, db: Path, repeat: int) -> None:
+    """Whole commands."""
+
+    def timed(*argv: str, limit: float = QUERY, times: int = repeat) -> None:
+        command = [sys.executable, "-m", "oversight", *argv, "--db", str(db)]
+        took = [process(command, folder) for _ in range(times)]
+        middle = sorted(took, key=lambda one: one.wall)[len(took) // 2]
+        say(" ".join(argv)[:41], middle.wall, middle.cpu, limit)
+
+    for query in QUERIES:
+        timed("query", query)
+    for argv in (["show"], ["show", "last"], ["show", "last", "--as", "judge"], ["show", "last", "--calls"]):
+        timed(*argv)
+    timed("report", limit=REPORT)
+    timed("report", "--json", limit=REPORT)
+    timed("compare", limit=REPORT)
+    timed("power", limit=REPORT)
+    timed("report", "--out", "written", "--force", limit=WRITTEN, times=1)
+    index = index_path(db)
+    if not index.exists():
+        took = process([sys.executable, "-m", "oversight", "search", "waaaa", "--db", str(db)], folder)
+        share = index.stat().st_size / db.stat().st_size
+        print(f"the index of search: {took.wall:.0f} s, {took.cpu:.0f} CPU, {share:.2f} of the file")
+    for words in SEARCHES:
+        timed("search", words)
+
+
+def of_measures(db: Path, repeat: int) -> None:
+    """Each measure and the SQL of its rows, in this process."""
+    with open_reader(db) as reader:
+        asked: dict[str, Callable[[], Any]] = {
+            f"measure {name}": lambda measure=measure: measure(reader, None)
+            for name, (measure, _) in MEASURES.items()
+        }
+        asked["measure accuracy"] = lambda: accuracy.measure(reader)
+        asked["measure readings"] = lambda: readings.measure_readings(reader)
+        asked["measure money"] = lambda: money.measure_money(reader)
+        asked["compare every pair"] = lambda: compared.compare(reader, compared.Wanted())
+        for what, ask in asked.items():
+            timed(what, ask, MEASURE, repeat)
+        sql = {name: text for _, text_of in MEASURES.values() for name, text in text_of(None).items()}
+        sql |= {**accuracy.statements(), **readings.statements(), **money.statements()}
+        for name, text in sql.items():
+            timed(f"SQL of {name}", lambda text=text: _rows(reader, text), QUERY, repeat)
+
+
+def _rows(reader: Reader, text: str) -> None:
+    reader.columns(text)
+
+
+def timed(what: str, ask: Callable[[], Any], limit: float, repeat: int) -> None:
+    """Say how long it takes, after a first time that loads libraries and fills caches."""
+    ask()
+    walls, cpus = [], []
+    for _ in range(repeat):
+        wall, cpu = time.perf_counter(), _cpu()
+        ask()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(_cpu() - cpu)
+    say(what, statistics.median(walls), statistics.median(cpus), limit)
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)  # DuckDB's threads too
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -79,35 +121,19 @@ def main() -> None:
     )
     parser.add_argument("--turns", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--db", type=Path, help="keep the database here, or read the one that is here")
     options = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clock = time.perf_counter()
-        make(folder / "r.duckdb", options.turns)
-        size = (folder / "r.duckdb").stat().st_size
-        print(f"{options.turns:,} turns made in {time.perf_counter() - clock:.0f} s, {size / 1e6:,.0f} MB")
-
-        def seconds(*argv: str) -> float:
-            command = [sys.executable, "-m", "oversight", *argv, "--db", "r.duckdb"]
-            return median(options.repeat, lambda: process(command, folder).wall)
-
-        episode = "SELECT seat, count(*), avg(words) FROM turns GROUP BY seat"
-        print(f"query                  {verdict(seconds('query', episode), 1.0)}")
-        print(
-            f"query judgements       {verdict(seconds('query', 'SELECT protocol, avg(correct::INT) FROM judgements GROUP BY 1'), 1.0)}"
-        )
-        print(f"report                 {verdict(seconds('report'), 5.0)}")
-        print(f"show last              {verdict(seconds('show', 'last'), 1.0)}")
-        print(f"show (some to choose)  {verdict(seconds('show'), 1.0)}")
-        clock = time.perf_counter()
-        process([sys.executable, "-m", "oversight", "search", "waaaa", "--db", "r.duckdb"], folder)
-        index = (folder / "r.duckdb.search.duckdb").stat().st_size
-        print(
-            f"first search: the index made in {time.perf_counter() - clock:.0f} s, {index / 1e6:,.0f} MB ({index / size:.2f} of the file)"
-        )
-        print(f"search, a rare word    {verdict(seconds('search', 'wzzzb'), 1.0)}")
-        print(f"search, three words    {verdict(seconds('search', 'waaaa wbcba wzzaa'), 1.0)}")
+        db = (options.db or folder / "made.duckdb").resolve()
+        if not db.exists():
+            clock = time.perf_counter()
+            make(db, options.turns)
+            size = db.stat().st_size / 1e6
+            print(f"{options.turns:,} turns made in {time.perf_counter() - clock:.0f} s, {size:,.0f} MB")
+        of_commands(folder, db, options.repeat)
+        of_measures(db, options.repeat)
 
 
 if __name__ == "__main__":

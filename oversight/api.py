@@ -90,9 +90,13 @@ class Database:
         task: str = "",
         speaker: str = "",
         unmatched: bool = False,
+        against: str = "",
+        exploratory: bool = False,
     ) -> pd.DataFrame:
         """The paired difference in accuracy of arm `a` less arm `b` (named as reports name them), a row a task
-        and judge; without both, every pair, `p_holm` adjusted for all of them. As `oversight compare` prints it.
+        and judge; without both, every pair (each arm less those above it in the report). p is adjusted for all of
+        them by Holm (`p_holm`) or, if `exploratory`, by Benjamini and Hochberg (`p_bh`). `against` takes `b` before
+        that judge. As `oversight compare` prints it.
 
         Raises `UserError` for arms that cannot be found, told apart, or compared: played on different
         questions, unless `unmatched` takes the shared ones.
@@ -103,7 +107,7 @@ class Database:
         from oversight.store.reading import open_reader
 
         with open_reader(self.path) as reader:
-            wanted = Wanted(a, b, judge, task, speaker, unmatched)
+            wanted = Wanted(a, b, judge, task, speaker, unmatched, against, exploratory)
             return pd.DataFrame(as_rows(compare(reader, wanted, self._run_key())))
 
     def power(
@@ -118,29 +122,41 @@ class Database:
         task: str = "",
         speaker: str = "",
         unmatched: bool = False,
+        against: str = "",
+        stop_width: float | None = None,
+        stop_spend: float | None = None,
+        stop_effect: bool = False,
     ) -> pd.DataFrame:
         """What it takes to find a difference of `effect` (0.05 is five points), by this database as a pilot; a row
-        a comparison. As `oversight power` prints it. Raises `UserError` as `compare` does."""
+        a comparison. With a stopping rule (an interval `stop_width` wide, `stop_spend` US dollars, an interval without zero)
+        also where the comparison of `a` and `b` could have been stopped. As `oversight power` prints it. Raises
+        `UserError` as `compare` does."""
         import pandas as pd
 
-        from oversight.report.compared import Wanted, compare, power_rows
+        from oversight.report.compared import Wanted, compare
+        from oversight.report.powered import Stop, check_stop, power_rows, stop_rows
         from oversight.store.reading import open_reader
 
         with open_reader(self.path) as reader:
-            wanted = Wanted(a, b, judge, task, speaker, unmatched)
+            wanted = Wanted(a, b, judge, task, speaker, unmatched, against)
+            stop = Stop(stop_width, stop_spend, stop_effect)
+            check_stop(stop, wanted)
             found = compare(reader, wanted, self._run_key())
-            return pd.DataFrame(power_rows(found, effect, alpha, power))
+            rows = power_rows(found, effect, alpha, power)
+            stops = stop_rows(reader, found, stop, self._run_key()) if stop else [{} for _ in rows]
+            return pd.DataFrame([{**row, **stopped} for row, stopped in zip(rows, stops, strict=True)])
 
     def measure(self, name: str) -> pd.DataFrame:
-        """One of the measures of `oversight.measure.every`, such as "calibration" or "gap": a row an arm, nested
-        results as columns (`recovered_low`), `arm` as its id. Raises `UserError` for a name there is not."""
+        """One of the measures that `oversight report --help` lists, such as "calibration" or "win rates": a row an arm,
+        nested results as columns (`recovered_low`), `arm` as its id. The very rows of `oversight report NAME --json`.
+        Raises `UserError` for a name there is not."""
         import pandas as pd
 
-        from oversight.measure.every import measured_rows
+        from oversight.report.measures import measure_rows
         from oversight.store.reading import open_reader
 
         with open_reader(self.path) as reader:
-            return pd.DataFrame(measured_rows(reader, name, self._run_key()))
+            return pd.DataFrame(measure_rows(reader, name, self._run_key()))
 
     def _run_key(self) -> int | None:
         return None

@@ -42,7 +42,7 @@ LETTERED = ("hard", "credence", "votes", "logprobs", "letters")
 
 @dataclass(frozen=True)
 class Optimised:
-    """How a speaker is made more persuasive (Khan 2024 §3.2; Kenton 2024 §3.3).
+    """How a speaker is made more persuasive (Khan 2024; Kenton 2024).
 
     `best_of` speeches are drawn and the one that `prefer` likes best is made: by "choice" (it reads them all
     and names one) or by a way of reading a verdict that gives probabilities (it sits in the judge's place with

@@ -3,7 +3,7 @@
 A speaker writes `<quote>…</quote>`. Here the tags become spans beside the text; whether a span is
 the passage's is decided here and shown to others as ⟦verified: "…"⟧ or ⟦not in the passage: "…"⟧.
 The brackets ⟦ ⟧ are ours: from a model's own words they are taken out, with everything that tries to
-look like a mark. (Quotes as in Khan et al. 2024 §3.2 and Kenton et al. 2024 app. C.)
+look like a mark. (Quotes as in Khan et al. 2024 and Kenton et al. 2024.)
 """
 
 from __future__ import annotations

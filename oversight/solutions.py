@@ -55,7 +55,7 @@ class Kind(Generic[P, S]):
 
 
 def draw(ask: Ask, problems: Sequence[P], kind: Kind[P, S], *, samples: int, slips: bool) -> Made:
-    """A right and a wrong solution of each problem, as far as `samples` draws bring both. (Kenton 2024 §3.1)
+    """A right and a wrong solution of each problem, as far as `samples` draws bring both. (Kenton 2024)
 
     Of each problem's replies, taken in order, the first right one and the first wrong one are kept; a problem that
     has both is not asked again. With `slips` wrong ones are asked for outright, and each side by its own prompt.

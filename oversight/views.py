@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Literal
 
 from oversight.moves import Quote, Seat, Turn
 from oversight.protocol import letter
 from oversight.question import Image, Question
 from oversight.quotes import defuse, marked, quoted_lines
+from oversight.recent import Recent
 
 Act = Literal["speak", "answer", "ask", "judge", "choose", "estimate"]
 
@@ -116,7 +116,7 @@ def view(
         if not (mine or turn.visible_to is None or seat.name in turn.visible_to):
             continue
         said, to_whom = titles[turn.seat], titles[turn.to].title if turn.to else ""
-        text, lines = _shown(turn.text, turn.quotes)
+        text, lines = _shown((turn.text, turn.quotes))
         heard.append(Line(said.title, said.role, turn.kind, turn.round, text, lines, mine, to_whom))
     return View(
         seat=seat,
@@ -147,10 +147,14 @@ def _lettered(texts: Sequence[str]) -> tuple[Answer, ...]:
     return tuple(Answer(letter(i), defuse(text)) for i, text in enumerate(texts))
 
 
-@lru_cache(maxsize=8192)  # each turn is shown to several seats, several times
-def _shown(text: str, quotes: tuple[Quote, ...]) -> tuple[str, str]:
-    text = marked(text, quotes)
+def _marked(said: tuple[str, tuple[Quote, ...]]) -> tuple[str, str]:
+    text = marked(*said)
     return text, quoted_lines(text)
+
+
+_shown = Recent(
+    _marked, lambda said: 3 * len(said[0])
+).get  # each turn is shown to several seats, several times
 
 
 def unhelped(view: View) -> View:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 DEFAULT_DB = Path("oversight.duckdb")
 Db = Annotated[Path, typer.Option("--db", metavar="FILE", help="The database.")]
+OfRun = Annotated[
+    str,
+    typer.Option("--run", metavar="ID", help="Only what this run planned (id or its beginning, or last)."),
+]
 
 
 def open_db(path: Path) -> Reader:
@@ -26,6 +30,24 @@ def open_db(path: Path) -> Reader:
         reader.close()
         raise StoreError(f"{path} is empty: fill it with `oversight run`, or name another with --db")
     return reader
+
+
+def run_key(reader: Reader, wanted: str) -> int | None:
+    """The key of the run that --run names; None without one. Raises `UserError` where it names none, or several."""
+    from oversight.errors import UserError
+
+    if not wanted:
+        return None
+    prefix = "" if wanted == "last" else wanted.lower()
+    rows = reader.sql(
+        "SELECT run FROM runs WHERE starts_with(lower(lpad(to_hex(run), 16, '0')), ?) ORDER BY started DESC",
+        [prefix],
+    ).rows
+    if not rows:
+        raise UserError(f"no run {wanted!r} in {reader.path} (see `oversight list runs`)")
+    if len(rows) > 1 and prefix:
+        raise UserError(f"{wanted!r} is the beginning of {len(rows)} runs: give more of it")
+    return int(rows[0][0])
 
 
 def db_option(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from oversight.cli.common import DEFAULT_DB, Db, open_db
+from oversight.cli.common import DEFAULT_DB, Db, OfRun, open_db, run_key
 
 A = Annotated[str, typer.Argument(metavar="[A]", help="An arm as the report names it: debate:rounds=1.")]
 B = Annotated[
@@ -24,6 +24,12 @@ Speaker = Annotated[
 Unmatched = Annotated[
     bool, typer.Option("--unmatched", help="Compare on shared questions where the arms' questions differ.")
 ]
+Exploratory = Annotated[
+    bool,
+    typer.Option(
+        "--exploratory", help="Adjust p by Benjamini and Hochberg (for exploring), not by Holm (for claims)."
+    ),
+]
 Sql = Annotated[bool, typer.Option("--sql", help="Print the SQL that yields the rows instead.")]
 Json = Annotated[bool, typer.Option("--json", help="Print it as JSON instead.")]
 
@@ -32,29 +38,33 @@ def compare(
     a: A = "",
     b: B = "",
     db: Db = DEFAULT_DB,
+    run: OfRun = "",
     judge: Judge = "",
     against: Against = "",
     task: Task = "",
     speaker: Speaker = "",
     unmatched: Unmatched = False,
+    exploratory: Exploratory = False,
     sql: Sql = False,
     json: Json = False,
 ) -> int:
     """The paired difference in accuracy of two arms, with interval, p and ledger.
 
-    Without A and B every pair, p adjusted by Holm. Works while a run is writing.
+    The accuracy of A less that of B. Without A and B every pair, each arm less those above it in the report, p adjusted
+    by Holm. Works while a run is writing.
     """
     from oversight.report import compared
 
-    wanted = compared.Wanted(a, b, judge, task, speaker, unmatched, against)
+    wanted = compared.Wanted(a, b, judge, task, speaker, unmatched, against, exploratory)
     with open_db(db) as reader:
-        statement = compared.sql(reader, wanted) if sql or json else ""
+        key = run_key(reader, run)
+        statement = compared.sql(reader, wanted, key) if sql or json else ""
         if sql:
             print(f"{statement};")
             return 0
-        found = compared.compare(reader, wanted)
+        found = compared.compare(reader, wanted, key)
         if json:
             print(compared.as_json(reader, found, statement))
         else:
-            compared.print_compared(found)
+            compared.print_compared(found, every_pair=not wanted.a)
     return 0

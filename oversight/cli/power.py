@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from oversight.cli.common import DEFAULT_DB, Db, open_db
-from oversight.cli.compare import A, B, Json, Judge, Speaker, Sql, Task, Unmatched
+from oversight.cli.common import DEFAULT_DB, Db, OfRun, open_db, run_key
+from oversight.cli.compare import A, Against, B, Json, Judge, Speaker, Sql, Task, Unmatched
 
 
 def power(
@@ -18,8 +18,20 @@ def power(
     ] = 0.05,
     alpha: Annotated[float, typer.Option(help="Two-sided level of the test.")] = 0.05,
     power: Annotated[float, typer.Option(help="The chance to find it that is wanted.")] = 0.8,
+    stop_width: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Stop when the interval is so wide; 0.1 is ten points."),
+    ] = None,
+    stop_spend: Annotated[
+        float | None, typer.Option(metavar="DOLLARS", help="Stop when so much is spent.")
+    ] = None,
+    stop_effect: Annotated[
+        bool, typer.Option("--stop-effect", help="Stop when the interval leaves out zero.")
+    ] = False,
     db: Db = DEFAULT_DB,
+    run: OfRun = "",
     judge: Judge = "",
+    against: Against = "",
     task: Task = "",
     speaker: Speaker = "",
     unmatched: Unmatched = False,
@@ -28,22 +40,33 @@ def power(
 ) -> int:
     """Questions and groups needed to find a difference, and the least one this database can find.
 
-    The database is the pilot: its groups' spread counts clustering, repeats and all.
+    The database is the pilot: its groups' spread counts clustering, repeats and all. With a --stop option also where
+    the comparison of A and B could have been stopped, with intervals that hold however often one looks.
     """
-    from oversight.report import compared
+    from oversight.report import compared, powered
 
-    compared.check_design(effect, alpha, power)
-    wanted = compared.Wanted(a, b, judge, task, speaker, unmatched)
+    powered.check_design(effect, alpha, power)
+    wanted = compared.Wanted(a, b, judge, task, speaker, unmatched, against)
+    stop = powered.Stop(stop_width, stop_spend, stop_effect)
+    powered.check_stop(stop, wanted)
     with open_db(db) as reader:
+        key = run_key(reader, run)
+        statement = compared.sql(reader, wanted, key) if sql or json else ""
+        found = compared.compare(reader, wanted, key)
+        named = {"questions": statement} | (powered.stop_sql(found, key) if stop else {})
         if sql:
-            print(f"{compared.sql(reader, wanted)};")
+            print("\n\n".join(f"/* {name} */\n{text};" for name, text in named.items()))
             return 0
-        found = compared.compare(reader, wanted)
-        rows = compared.power_rows(found, effect, alpha, power)
+        rows = powered.power_rows(found, effect, alpha, power)
+        if stop:
+            stops = powered.stop_rows(reader, found, stop, key)
+            rows = [{**row, **stopped} for row, stopped in zip(rows, stops, strict=True)]
         if json:
             import json as text
 
-            print(text.dumps({"database": str(reader.path), "power": rows}, indent=2))
+            print(text.dumps({"database": str(reader.path), "power": rows, "sql": named}, indent=2))
         else:
-            compared.print_power(rows)
+            powered.print_power(rows)
+            if stop:
+                powered.print_stops(rows)
     return 0

@@ -46,9 +46,8 @@ def query(
     if out is not None and out.exists() and db.exists() and out.samefile(db):
         raise UserError(f"--out {out} is the database itself: name another file")
     with open_db(db) as reader:
-        table = reader.sql(sql, timeout=timeout)
-    if out is None:
-        results.write_out(table, format.value)
-    else:
-        results.write_file(table, format.value, out)
+        if out is None:
+            results.write_out(reader, sql, format.value, timeout)
+        else:
+            results.write_file(reader, sql, format.value, out, timeout)
     return 0

@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from oversight.engine.batches import Batches
@@ -24,6 +23,7 @@ from oversight.models.contract import blamed
 from oversight.models.interface import BatchModel, Completion, Manners, Message, Model, Request, Stop
 from oversight.models.prices import priced
 from oversight.question import content_key
+from oversight.recent import Recent
 from oversight.store.log import Log
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 STOPS = get_args(Stop)
 
 
-@lru_cache(maxsize=20_000)
-def message_key(message: Message) -> int:
-    """Content key of a message. Systems and passages recur by the thousand."""
+def _message_key(message: Message) -> int:
     images = [image.key for image in message.images]
     return content_key("message", message.role, message.content, *([images] if images else []))
+
+
+message_key = Recent(_message_key, lambda message: len(message.content)).get
+"""Content key of a message. Systems and passages recur by the thousand."""
 
 
 def draw_number(model: Model, request: Request, sample: int) -> int:

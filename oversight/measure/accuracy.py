@@ -2,7 +2,7 @@
 
 Accuracy is the mean over decided verdicts. Its interval clusters on the question's group, so that
 repeats of a question (both answer orders, a consultant on either side, several samples) and
-questions on one passage count for what they are worth (Miller 2024, arXiv 2411.00640, §2.2).
+questions on one passage count for what they are worth (Miller 2024, arXiv 2411.00640).
 
 Each table is one SQL statement (`statements`); only the intervals are added here.
 """
@@ -10,15 +10,23 @@ Each table is one SQL statement (`statements`); only the intervals are added her
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from oversight.measure.measured import LEVEL, NO_SPREAD, clustered
+from oversight.measure.columns import group_numbers, sums
+from oversight.measure.measured import LEVEL, NO_SPREAD, clustered, few
+from oversight.measure.seats import judge_names, judged_again
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from oversight.store.reading import Reader
+
+FEW_EITHER_WAY = 10
+"""Fewer right or wrong verdicts than this, after the design effect, and a t interval of their share is too narrow."""
 
 _NEWEST = """newest AS (  -- of each arm on each task, the run that planned it last
   SELECT e.arm, e.task, arg_max(r.run, r.started) AS run
@@ -59,7 +67,7 @@ _ACCURACY = """SELECT task, a.protocol, a.params, a.judge, a.speaker, a.players,
        count(*) FILTER (status = 'unfinished') AS unfinished,
        count(DISTINCT question) AS questions, count(DISTINCT "group") AS groups
 FROM played JOIN arms a USING (arm)
-GROUP BY ALL ORDER BY task, a.judge, a.protocol, a.params, a.speaker, arm"""
+GROUP BY ALL ORDER BY task, a.judge, a.protocol, a.params, a.speaker, a.players, arm"""
 
 _CLUSTERS = """SELECT task, arm, "group", argued_right,
        count(*) AS decided, count(*) FILTER (correct) AS "right"
@@ -110,12 +118,13 @@ def place(protocol: str, params: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval of a proportion, or None and the reason why there is none."""
+    """A 95 % interval of a proportion, or None and the reason why there is none; `caution` where it is rough."""
 
     low: float | None
     high: float | None
     method: Literal["t", "wilson"] | None
     reason: str | None = None
+    caution: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,8 @@ class Spending:
 @dataclass(frozen=True)
 class Accuracy:
     """One arm on one task. `accuracy` is over decided verdicts, None where there are none; `worst`
-    and `best` count every other planned episode as wrong and as right."""
+    and `best` count every other planned episode as wrong and as right. `judge`: its name among all
+    (`seats.judge_names`); `again`: what was judged was played in another arm."""
 
     task: str
     protocol: str
@@ -171,6 +181,7 @@ class Accuracy:
     interval: Interval
     splits: tuple[Split, ...]
     spending: Spending
+    again: bool = False
 
     @property
     def place(self) -> int:
@@ -187,6 +198,7 @@ def measure(reader: Reader, run: int | None = None) -> list[Accuracy]:
         clusters[task, arm].append((argued_right, decided, right, group))
     spent = {(task, arm): Spending(*rest) for task, arm, *rest in reader.sql(sql["spending"]).rows}
     found = reader.sql(sql["accuracy"])
+    judges, again = judge_names(reader), judged_again(reader)
     rows = []
     for values in (dict(zip(found.columns, row, strict=True)) for row in found.rows):
         key = (values["task"], values["arm"])
@@ -194,15 +206,17 @@ def measure(reader: Reader, run: int | None = None) -> list[Accuracy]:
             Accuracy(
                 **{
                     **values,
+                    "judge": judges[values["arm"]],
                     "params": json.loads(values["params"]),
                     "players": json.loads(values["players"]),
                 },
                 interval=of_strata(clusters[key]),
                 splits=tuple(_splits(clusters[key])),
                 spending=spent.get(key, Spending(0, 0, 0, 0, 0.0, 0.0)),
+                again=values["arm"] in again,
             )
         )
-    return sorted(rows, key=lambda row: (row.task, row.judge, row.place))
+    return sorted(rows, key=lambda row: (row.task, row.judge, row.place, row.again))
 
 
 def _splits(clusters: Sequence[tuple[bool | None, int, int, str]]) -> list[Split]:
@@ -217,12 +231,17 @@ def _splits(clusters: Sequence[tuple[bool | None, int, int, str]]) -> list[Split
 
 def of_groups(rows: Iterable[tuple[str, float, float]]) -> Interval:
     """The interval of rows of (group, decided, right); a group may come several times."""
-    decided: dict[str, float] = defaultdict(float)
-    right: dict[str, float] = defaultdict(float)
-    for group, n, k in rows:
-        decided[group] += n
-        right[group] += k
-    return interval([decided[g] for g in sorted(decided)], [right[g] for g in sorted(decided)])
+    import numpy as np
+
+    names, decided, right = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
+    place, count = group_numbers(names)
+    return of_sums(sums(place, count, np.asarray(decided)), sums(place, count, np.asarray(right)))
+
+
+def of_sums(decided: Any, right: Any) -> Interval:
+    """As `interval`, of arrays, with a caution where the groups are few."""
+    found = interval(decided, right)
+    return found if found.low is None else replace(found, caution=few(int((decided > 0).sum())))
 
 
 def of_strata(rows: Sequence[tuple[bool | None, int, int, str]]) -> Interval:
@@ -234,74 +253,96 @@ def of_strata(rows: Sequence[tuple[bool | None, int, int, str]]) -> Interval:
     limits take its place: the sums of shareₛ · lowₛ and shareₛ · highₛ. That is MOVER (Zou and Donner 2008, Stat. Med. 27)
     for sides that depend on each other as closely as they can, so no dependence makes it too narrow.
     """
-    pooled = of_groups((group, n, k) for _, n, k, group in rows)
-    decided, right = _sums(rows)
-    sides = {side for side, *_ in rows}
-    if pooled.method != "wilson" or len(sides) < 2 or _spread(decided, right):
+    import numpy as np
+
+    if not rows:
+        return interval((), ())
+    side = np.array([-1 if of is None else int(of) for of, *_ in rows])
+    place, count = group_numbers(group for *_, group in rows)
+    decided, right = np.array([n for _, n, *_ in rows]), np.array([k for _, _, k, _ in rows])
+
+    def sized(of: Any) -> tuple[Any, Any]:
+        return sums(place[of], count, decided[of]), sums(place[of], count, right[of])
+
+    whole = sized(side > -2)
+    pooled = interval(*whole)
+    sides = np.unique(side)
+    if pooled.method != "wilson" or len(sides) < 2 or _spread(*whole):
         return pooled
     low = high = 0.0
-    for side in sorted(sides, key=str):
-        part = [(group, n, k) for s, n, k, group in rows if s is side]
-        share, of_side = sum(n for _, n, _ in part) / sum(decided), of_groups(part)
+    for one in sides:
+        part = sized(side == one)
+        share, of_side = float(part[0].sum() / decided.sum()), interval(*part)
         if of_side.low is None or of_side.high is None:
             return pooled
         low, high = low + share * of_side.low, high + share * of_side.high
-    return Interval(low, high, "wilson")
+    return Interval(low, high, "wilson", caution=pooled.caution)
 
 
-def _sums(rows: Sequence[tuple[bool | None, int, int, str]]) -> tuple[list[int], list[int]]:
-    groups: dict[str, tuple[int, int]] = {}
-    for _, n, k, group in rows:
-        before = groups.get(group, (0, 0))
-        groups[group] = (before[0] + n, before[1] + k)
-    return [n for n, _ in groups.values()], [k for _, k in groups.values()]
+def _floats(values: ArrayLike) -> Any:
+    import numpy as np
+
+    return np.asarray(values, dtype=float)
 
 
-def _spread(decided: Sequence[float], right: Sequence[float]) -> bool:
+def _spread(decided: Any, right: Any) -> bool:
     """Whether the groups' shares differ."""
-    mean = sum(right) / sum(decided)
-    return any(abs(k - n * mean) > NO_SPREAD * n for n, k in zip(decided, right, strict=True))
+    mean = math.fsum(right.tolist()) / math.fsum(decided.tolist())
+    return bool((abs(right - decided * mean) > NO_SPREAD * decided).any())
 
 
-def interval(decided: Sequence[float], right: Sequence[float]) -> Interval:
+def interval(decided: ArrayLike, right: ArrayLike) -> Interval:
     """The interval of sum(right) / sum(decided), given both per group (each of shape (groups,)).
 
-    The t interval of an intercept with clustered errors, on groups − 1 degrees of freedom. Where it
-    would reach 0 or 1, or the groups do not differ at all, Wilson's (`wilson`). Shares of verdicts may
-    stand for counts.
+    The t interval of an intercept with clustered errors, on groups − 1 degrees of freedom. Where right or wrong
+    verdicts are effectively fewer than `FEW_EITHER_WAY` it would be too narrow, for their share is skewed: there,
+    and where the groups do not differ at all, it is Wilson's (`wilson`). Shares of verdicts may stand for counts.
     """
-    given = [(n, k) for n, k in zip(decided, right, strict=True) if n > 0]
-    n, k = sum(m for m, _ in given), sum(r for _, r in given)
-    if not given:
+    sizes, ones = _floats(decided), _floats(right)
+    sizes, ones = sizes[sizes > 0], ones[sizes > 0]
+    n, k = math.fsum(sizes.tolist()), math.fsum(ones.tolist())
+    if not len(sizes):
         return Interval(None, None, None, "no verdict was decided")
-    if len(given) == 1:
+    if len(sizes) == 1:
         return Interval(None, None, None, "one group only: its spread cannot be told")
-    sizes, ones = [m for m, _ in given], [r for _, r in given]
-    if 0 < k < n and _spread(sizes, ones):
-        _, error, low, high = clustered(sizes, ones)
-        if error > NO_SPREAD and low > 0 and high < 1:
-            return Interval(low, high, "t")
-    return wilson(sizes, ones)
+    if not (0 < k < n and _spread(sizes, ones)):
+        return _wilson(min(1.0, k / n), min(float(len(sizes)), n))
+    share, error, low, high = clustered(sizes, ones)
+    size = _effective(share, error, n, len(sizes))
+    if size * min(share, 1 - share) >= FEW_EITHER_WAY and low > 0 and high < 1:
+        return Interval(low, high, "t")
+    return _wilson(share, size)
 
 
-def wilson(decided: Sequence[float], right: Sequence[float]) -> Interval:
+def wilson(decided: ArrayLike, right: ArrayLike) -> Interval:
     """Wilson's interval of sum(right) / sum(decided) with an effective n, given both for two or more groups.
 
     n over the design effect (at least 1), and adjusted to the degrees of freedom as in Korn and Graubard
     1998, Surv. Methodol. 24; where there is no spread to take a design effect from, the number of groups.
     """
-    from scipy.stats import norm, t
-    from statsmodels.stats.proportion import proportion_confint
+    sizes, ones = _floats(decided), _floats(right)
+    n = math.fsum(sizes.tolist())
+    share = min(1.0, math.fsum(ones.tolist()) / n)
+    size = min(float(len(sizes)), n)
+    if 0 < share < 1 and _spread(sizes, ones):
+        _, error, *_ = clustered(sizes, ones)
+        size = _effective(share, error, n, len(sizes))
+    return _wilson(share, size)
 
-    n, groups = sum(decided), len(decided)
-    mean = min(1.0, sum(right) / n)
-    effective = min(float(groups), n)
-    if 0 < mean < 1 and _spread(decided, right):
-        _, error, *_ = clustered(decided, right)
-        tail = (1 + LEVEL) / 2
-        unclustered = mean * (1 - mean) / n
-        effective = (
-            n * min(1.0, unclustered / error**2) * float(norm.ppf(tail) / t.ppf(tail, groups - 1)) ** 2
-        )
-    low, high = proportion_confint(mean * effective, effective, alpha=1 - LEVEL, method="wilson")
-    return Interval(max(0.0, float(low)), min(1.0, float(high)), "wilson")
+
+def _effective(share: float, error: float, n: float, groups: int) -> float:
+    """How many independent verdicts would tell as much as these n with their clustered error."""
+    from scipy.special import ndtri, stdtrit  # quantiles of the normal and of t
+
+    tail = (1 + LEVEL) / 2
+    widened = float(ndtri(tail) / stdtrit(groups - 1, tail)) ** 2
+    return n * min(1.0, share * (1 - share) / n / error**2) * widened
+
+
+def _wilson(share: float, size: float) -> Interval:
+    from scipy.special import ndtri
+
+    z2 = float(ndtri((1 + LEVEL) / 2)) ** 2
+    middle = (share + z2 / (2 * size)) / (1 + z2 / size)
+    half = math.sqrt(z2 * (share * (1 - share) / size + z2 / (4 * size**2))) / (1 + z2 / size)
+    return Interval(max(0.0, middle - half), min(1.0, middle + half), "wilson")

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from oversight.measure.accuracy import place
 from oversight.measure.judged import judged
+from oversight.measure.seats import judge_names, judged_again
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
 
 _ARMS = """SELECT DISTINCT j.task, j.arm, a.protocol, a.params, a.judge, a.speaker, a.players
-FROM judged j JOIN arms a USING (arm) ORDER BY ALL"""
+FROM judged j JOIN arms a USING (arm) ORDER BY j.task, a.judge, a.protocol, a.params, a.speaker, a.players, j.arm"""
 
 
 @dataclass(frozen=True)
 class ArmRow:
-    """An arm on a task, as stored."""
+    """An arm on a task. `judge`: its judge's name among all (`seats.judge_names`); `again`: what was judged in it was
+    played in another arm."""
 
     task: str
     arm: int
@@ -28,6 +30,7 @@ class ArmRow:
     judge: str
     speaker: str | None
     players: dict[str, dict[str, Any]]
+    again: bool
 
     @property
     def place(self) -> int:
@@ -41,11 +44,15 @@ def statement(run: int | None = None) -> str:
 
 
 def measure_arms(reader: Reader, run: int | None = None) -> list[ArmRow]:
-    """Every (task, arm). Raises `StoreError`."""
-    return [
-        ArmRow(task, arm, protocol, json.loads(params), judge, speaker, json.loads(players))
-        for task, arm, protocol, params, judge, speaker, players in reader.sql(statement(run)).rows
+    """Every (task, arm), by task and judge, floors first and ceilings last. Raises `StoreError`."""
+    judges, again = judge_names(reader), judged_again(reader)
+    rows = [
+        ArmRow(
+            task, arm, protocol, json.loads(params), judges[arm], speaker, json.loads(players), arm in again
+        )
+        for task, arm, protocol, params, _, speaker, players in reader.sql(statement(run)).rows
     ]
+    return sorted(rows, key=lambda row: (row.task, row.judge, row.place, row.again))
 
 
 def beside(arm: ArmRow, arms: Sequence[ArmRow], place: int) -> tuple[ArmRow | None, str | None]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from oversight.measure.columns import Columns, changes, group_numbers, numbered, runs
 from oversight.measure.judged import judged
-from oversight.measure.measured import Measured, mean_of
+from oversight.measure.measured import Measured, mean_of, within
 from oversight.measure.scores import CLIP
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ _BELIEFS = """beliefs AS (
   WHERE v.probabilities IS NOT NULL
   GROUP BY ALL
 )
-SELECT task, arm, any_value("group") AS "group", any_value(label) AS label, list(turn ORDER BY turn) AS turns,
-       list(probabilities ORDER BY turn) AS beliefs
-FROM beliefs GROUP BY task, arm, episode HAVING count(*) > 1 ORDER BY task, arm, "group", episode"""
+SELECT task, arm, "group", episode, label::INTEGER AS label, turn,
+       (generate_subscripts(probabilities, 1) - 1)::INTEGER AS answer, unnest(probabilities) AS p
+FROM (SELECT * FROM beliefs QUALIFY count(*) OVER (PARTITION BY task, arm, episode) > 1)
+ORDER BY task, arm, "group", episode, turn, answer"""
 
 
 @dataclass(frozen=True)
@@ -70,58 +71,66 @@ class ArmMovement:
 
 
 def belief_movement(paths: Sequence[Path]) -> Movement:
-    """Belief movement and uncertainty reduction (Augenblick and Rabin 2021, QJE 136, eqs. 1 and 2).
+    """Belief movement and uncertainty reduction (Augenblick and Rabin 2021, QJE 136).
 
     Of one path π₀ … π_T over answers j: movement Σ_t Σⱼ (π_t,j − π_{t−1},j)², reduction Σⱼ π₀,j(1 − π₀,j) −
-    Σⱼ π_T,j(1 − π_T,j). For beliefs that are right about their own future the two have one mean (their
-    Proposition 1), whatever the signals were. Steps: ln p_t(right) − ln p_{t−1}(right), with p below 0.01 taken as 0.01. Means and
+    Σⱼ π_T,j(1 − π_T,j). For beliefs that are right about their own future the two have one mean,
+    whatever the signals were. Steps: ln p_t(right) − ln p_{t−1}(right), with p below 0.01 taken as 0.01. Means and
     clustered intervals over paths.
     """
-    groups = [path.group for path in paths]
-    moved = [movement(path.beliefs) for path in paths]
-    reduced = [uncertainty(path.beliefs[0]) - uncertainty(path.beliefs[-1]) for path in paths]
+    import numpy as np
+
+    group = group_numbers(path.group for path in paths)[0].tolist()
+    rows = [
+        (group[n], n, path.label, answer, p)
+        for n, path in enumerate(paths)
+        for belief in path.beliefs
+        for answer, p in enumerate(belief)
+    ]
+    columns = np.array(rows, dtype=float).reshape(-1, 5).T
+    whole = dict(zip(("group", "episode", "label", "answer"), columns[:4].astype(int), strict=True))
+    return _movement({**whole, "p": columns[4]})
+
+
+def _movement(of: Columns) -> Movement:
+    """As `belief_movement`, of paths in columns: the rows of `statements`."""
+    import numpy as np
+
+    p, answer, right = of["p"], of["answer"], of["answer"] == of["label"]
+    starts, path = np.flatnonzero(answer == 0), numbered(of["episode"])  # of each belief the first row
+    belief, of_path, group = (answer == 0).cumsum() - 1, path[starts], of["group"][starts]
+    opens = changes(of_path)  # whether a belief is the first of its path
+    later = ~opens[belief]
+    before = starts[belief[later] - 1] + answer[later]  # the same answer, one belief ago
+    moved = np.bincount(path[later], weights=(p[later] - p[before]) ** 2)
+    uncertain = np.bincount(belief, weights=p * (1 - p))
+    closes = np.append(opens[1:], True)[: len(opens)]
+    reduced = uncertain[opens] - uncertain[closes]
+    change = np.diff(np.log(np.maximum(p[right], CLIP)), prepend=0.0)
+    number = np.arange(len(starts)) - np.flatnonzero(opens)[of_path]
+    steps = [(i, number == i) for i in range(1, number.max(initial=0) + 1)]
+    groups = group[opens]
     return Movement(
-        len(paths),
-        _steps(paths),
-        mean_of(moved, groups),
-        mean_of(reduced, groups),
-        mean_of([m - r for m, r in zip(moved, reduced, strict=True)], groups),
-    )
-
-
-def movement(beliefs: Sequence[Sequence[float]]) -> float:
-    """Σ_t Σⱼ (π_t,j − π_{t−1},j)²."""
-    return math.fsum(
-        (b - a) ** 2 for before, after in pairwise(beliefs) for a, b in zip(before, after, strict=True)
-    )
-
-
-def uncertainty(belief: Sequence[float]) -> float:
-    """Σⱼ πⱼ(1 − πⱼ): the variance of "which answer is right" as believed."""
-    return math.fsum(p * (1 - p) for p in belief)
-
-
-def _steps(paths: Sequence[Path]) -> tuple[Step, ...]:
-    changes: dict[int, list[tuple[float, str]]] = {}
-    for path in paths:
-        logs = [math.log(max(belief[path.label], CLIP)) for belief in path.beliefs]
-        for number, (before, after) in enumerate(pairwise(logs), start=1):
-            changes.setdefault(number, []).append((after - before, path.group))
-    return tuple(
-        Step(number, mean_of([c for c, _ in changes[number]], [g for _, g in changes[number]]))
-        for number in sorted(changes)
+        len(groups),
+        tuple(
+            Step(i, within(mean_of(change[at], group[at]), math.log(CLIP), -math.log(CLIP)))
+            for i, at in steps
+        ),
+        within(mean_of(moved, groups), 0, math.inf),
+        within(mean_of(reduced, groups), -1, 1),
+        mean_of(moved - reduced, groups),
     )
 
 
 def statements(run: int | None = None) -> dict[str, str]:
-    """The SQL of the rows: one an episode with more than one belief."""
+    """The SQL of the rows: one an answer of each belief, in episodes with more than one."""
     return {"beliefs": f"{judged(run)},\n{_BELIEFS}"}
 
 
 def measure_belief(reader: Reader, run: int | None = None) -> list[ArmMovement]:
     """Of every arm whose judge was asked more than once. Raises `StoreError`."""
-    found: dict[tuple[str, int], list[Path]] = {}
-    for task, arm, group, label, _, beliefs in reader.sql(statements(run)["beliefs"]).rows:
-        path = Path(group, label, tuple(tuple(b) for b in beliefs))
-        found.setdefault((task, arm), []).append(path)
-    return [ArmMovement(task, arm, belief_movement(paths)) for (task, arm), paths in found.items()]
+    table = reader.columns(statements(run)["beliefs"])
+    return [
+        ArmMovement(task, arm, _movement({**of, "group": numbered(of["group"])}))
+        for (task, arm), of in runs(table, "task", "arm")
+    ]

@@ -12,22 +12,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oversight.measure.accuracy import Interval, wilson
-from oversight.measure.judged import judged
+from oversight.measure.columns import Columns, group_numbers, numbered
 from oversight.measure.logistic import logistic
-from oversight.measure.measured import Measured, few, mean_of, t_bounds, undefined
-from oversight.measure.scores import CLIP, brier_score, log_score
+from oversight.measure.measured import Measured, few, mean_of, t_bounds, undefined, within
+from oversight.measure.scores import CLIP, measure_forecasts
+from oversight.measure.scores import statements as forecast_statements
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
 
 BINS = 10
-
-_FORECASTS = """SELECT task, arm, "group", answer_order, label, probabilities
-FROM judged WHERE probabilities IS NOT NULL
-ORDER BY task, arm, "group", question, argued, answer_order, sample"""
 
 
 @dataclass(frozen=True)
@@ -93,56 +90,101 @@ class ArmCalibration:
     of: Calibration
 
 
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts as arrays of shape (n,): the probability, whether the answer was right, and the number of the group
+    (from 0, of `groups`)."""
+
+    p: Any
+    right: Any
+    group: Any
+    groups: int
+
+
+Rows = Forecasts | Sequence[tuple[float, bool, str]]
+"""Forecasts, or rows of (probability, whether the answer was right, group)."""
+
+
+def _forecasts(rows: Rows) -> Forecasts:
+    import numpy as np
+
+    if isinstance(rows, Forecasts):
+        return rows
+    p, right = np.array([p for p, *_ in rows], dtype=float), np.array([r for _, r, _ in rows], dtype=bool)
+    return Forecasts(p, right, *group_numbers(group for *_, group in rows))
+
+
 def calibration(rows: Sequence[Judged], bins: int = BINS) -> Calibration:
     """How well calibrated these verdicts are; clustered by group throughout."""
-    groups = [row.group for row in rows]
-    brier = mean_of([-brier_score(r.probabilities, r.label) for r in rows], groups)
-    loss = mean_of([-log_score(r.probabilities, r.label) for r in rows], groups)
-    clipped = sum(r.probabilities[r.label] < CLIP for r in rows)
-    forecasts = [(row.probabilities[j], j == row.label, row.group) for row in rows for j in row.order[:-1]]
+    import numpy as np
+
+    lengths = [len(row.probabilities) for row in rows]
+    columns = {
+        "group": np.repeat(group_numbers(row.group for row in rows)[0], lengths),
+        "label": np.repeat([row.label for row in rows], lengths),
+        "shown_last": np.repeat([row.order[-1] for row in rows], lengths),
+        "answer": np.array([j for n in lengths for j in range(n)], dtype=int),
+        "p": np.array([p for row in rows for p in row.probabilities]),
+    }
+    return _calibration(columns, bins)
+
+
+def _calibration(of: Columns, bins: int = BINS) -> Calibration:
+    """As `calibration`, of verdicts in columns: the rows of `statements`."""
+    import numpy as np
+
+    p, right, (group, groups) = of["p"], of["answer"] == of["label"], group_numbers(of["group"])
+    verdict = (of["answer"] == 0).cumsum() - 1
+    brier = np.bincount(verdict, weights=(p - right) ** 2)
+    loss = -np.log(np.maximum(p[right], CLIP))
+    told = of["answer"] != of["shown_last"]
+    forecasts = Forecasts(p[told], right[told], group[told], groups)
     curve = reliability(forecasts, bins)
-    slope, intercept = slope_and_intercept(forecasts)
-    parts = decomposition(forecasts, curve) if forecasts else None
-    return Calibration(len(rows), brier, loss, clipped, slope, intercept, parts, curve)
+    return Calibration(
+        len(brier),
+        within(mean_of(brier, group[of["answer"] == 0]), 0, 2),
+        within(mean_of(loss, group[right]), 0, -math.log(CLIP)),
+        int(np.sum(p[right] < CLIP)),
+        *slope_and_intercept(forecasts),
+        decomposition(forecasts, curve) if len(forecasts.p) else None,
+        curve,
+    )
 
 
-Forecasts = Sequence[tuple[float, bool, str]]
-"""Rows of (probability, whether the answer was right, group)."""
-
-
-def reliability(forecasts: Forecasts, bins: int = BINS) -> tuple[Bin, ...]:
+def reliability(forecasts: Rows, bins: int = BINS) -> tuple[Bin, ...]:
     """The reliability curve over `bins` bins of equal width; empty ones are left out. 1 falls in the last."""
-    found: dict[int, list[tuple[float, bool, str]]] = {}
-    for row in forecasts:
-        found.setdefault(min(bins - 1, int(row[0] * bins)), []).append(row)
-    return tuple(_bin(found[i], i / bins, (i + 1) / bins) for i in sorted(found))
+    import numpy as np
+
+    of = _forecasts(forecasts)
+    place = np.minimum(bins - 1, (of.p * bins).astype(int))
+    return tuple(_bin(of, place == i, i / bins, (i + 1) / bins) for i in np.unique(place).tolist())
 
 
-def _bin(rows: Forecasts, low: float, high: float) -> Bin:
-    groups: dict[str, tuple[int, int]] = {}
-    for _, right, group in rows:
-        n, k = groups.get(group, (0, 0))
-        groups[group] = (n + 1, k + right)
-    sizes, ones = [groups[g][0] for g in sorted(groups)], [groups[g][1] for g in sorted(groups)]
+def _bin(of: Forecasts, inside: Any, low: float, high: float) -> Bin:
+    import numpy as np
+
+    p, right, group = of.p[inside], of.right[inside], of.group[inside]
+    sizes = np.bincount(group, minlength=of.groups)
+    ones = np.bincount(group, weights=right, minlength=of.groups)[sizes > 0]
     one_group = Interval(None, None, None, "one group only: its spread cannot be told")
-    interval = wilson(sizes, ones) if len(groups) > 1 else one_group
-    mean = math.fsum(p for p, *_ in rows) / len(rows)
-    return Bin(low, high, len(rows), mean, sum(right for _, right, _ in rows) / len(rows), interval)
+    interval = wilson(sizes[sizes > 0], ones) if len(ones) > 1 else one_group
+    return Bin(low, high, len(p), math.fsum(p.tolist()) / len(p), int(right.sum()) / len(p), interval)
 
 
-def decomposition(forecasts: Forecasts, curve: Sequence[Bin]) -> Decomposition:
+def decomposition(forecasts: Rows, curve: Sequence[Bin]) -> Decomposition:
     """Murphy 1973 over the bins of `curve`, with n_b of n forecasts, mean forecast f_b and share right o_b:
     reliability Σ n_b (f_b − o_b)² / n, resolution Σ n_b (o_b − ō)² / n, uncertainty ō(1 − ō)."""
-    n = len(forecasts)
-    mean = sum(right for _, right, _ in forecasts) / n
-    brier = math.fsum((p - right) ** 2 for p, right, _ in forecasts) / n
+    of = _forecasts(forecasts)
+    n = len(of.p)
+    mean = int(of.right.sum()) / n
+    brier = math.fsum(((of.p - of.right) ** 2).tolist()) / n
     reliable = math.fsum(b.n * (b.forecast - b.right) ** 2 for b in curve) / n
     resolved = math.fsum(b.n * (b.right - mean) ** 2 for b in curve) / n
     uncertain = mean * (1 - mean)
     return Decomposition(brier, reliable, resolved, uncertain, brier - (reliable - resolved + uncertain))
 
 
-def slope_and_intercept(forecasts: Forecasts) -> tuple[Measured, Measured]:
+def slope_and_intercept(forecasts: Rows) -> tuple[Measured, Measured]:
     """logit P(right) = intercept + slope · logit p, by binomial GLM with errors clustered on the group and t
     intervals on groups − 1 degrees of freedom; p is held within 0.01 and 0.99.
 
@@ -151,55 +193,40 @@ def slope_and_intercept(forecasts: Forecasts) -> tuple[Measured, Measured]:
     """
     import numpy as np
 
-    n, groups = len(forecasts), sorted({g for *_, g in forecasts})
-    if reason := _no_slope(forecasts, len(groups)):
-        none = undefined(reason, n, len(groups))
+    of = _forecasts(forecasts)
+    n, p = len(of.p), np.clip(of.p, CLIP, 1 - CLIP)
+    if reason := _no_slope(of, p):
+        none = undefined(reason, n, of.groups)
         return none, none
-    p = np.clip([p for p, *_ in forecasts], CLIP, 1 - CLIP)
-    x = np.column_stack([np.ones(n), np.log(p / (1 - p))])
-    y = np.array([right for _, right, _ in forecasts], dtype=float)
-    at = {g: i for i, g in enumerate(groups)}
-    place = np.array([at[g] for *_, g in forecasts])
-    fit = logistic(x, y, place)
+    fit = logistic(np.column_stack([np.ones(n), np.log(p / (1 - p))]), of.right.astype(float), of.group)
     if fit is None:
-        none = undefined("the forecasts tell right from wrong without error", n, len(groups))
+        none = undefined("the forecasts tell right from wrong without error", n, of.groups)
         return none, none
-    parts = [
-        Measured(
-            float(b),
-            float(e),
-            *t_bounds(float(b), float(e), len(groups)),
-            n,
-            len(groups),
-            caution=few(len(groups)),
-        )
-        for b, e in zip(fit.params, fit.bse, strict=True)
-    ]
+    parts = []
+    for b, e in zip(fit.params.tolist(), fit.bse.tolist(), strict=True):
+        parts.append(Measured(b, e, *t_bounds(b, e, of.groups), n, of.groups, caution=few(of.groups)))
     return parts[1], parts[0]
 
 
-def _no_slope(forecasts: Forecasts, groups: int) -> str | None:
-    if not forecasts:
+def _no_slope(of: Forecasts, held: Any) -> str | None:
+    if not len(held):
         return "no verdict has probabilities"
-    if groups < 2:
+    if of.groups < 2:
         return "one group only: its spread cannot be told"
-    held = {min(max(p, CLIP), 1 - CLIP) for p, *_ in forecasts}
-    if max(held) - min(held) < 1e-9:
+    if held.max() - held.min() < 1e-9:
         return "all forecasts are equal"
-    if len({right for _, right, _ in forecasts}) < 2:
-        return "all outcomes are equal"
-    return None
+    return "all outcomes are equal" if of.right.all() or not of.right.any() else None
 
 
 def statements(run: int | None = None) -> dict[str, str]:
-    """The SQL of the rows: one a verdict with probabilities (ties have them too)."""
-    return {"calibration": f"{judged(run)}\n{_FORECASTS}"}
+    """The SQL of the rows: one an answer of each verdict with probabilities (ties have them too)."""
+    return {"calibration": forecast_statements(run)["forecasts"]}
 
 
 def measure_calibration(reader: Reader, run: int | None = None) -> list[ArmCalibration]:
     """Of every arm whose judge gives probabilities. Raises `StoreError`."""
-    found: dict[tuple[str, int], list[Judged]] = {}
-    for task, arm, group, order, label, probabilities in reader.sql(statements(run)["calibration"]).rows:
-        row = Judged(group, tuple(order), label, tuple(probabilities))
-        found.setdefault((task, arm), []).append(row)
-    return [ArmCalibration(task, arm, calibration(rows)) for (task, arm), rows in found.items()]
+    found = measure_forecasts(reader, run)
+    return [
+        ArmCalibration(task, arm, _calibration({**of, "group": numbered(of["group"])}))
+        for (task, arm), of in found.items()
+    ]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 from oversight.measure.arms import ArmRow, beside, measure_arms
-from oversight.measure.measured import LEVEL, Measured, few, group_counts, mean_of, undefined
-from oversight.measure.paired import Answered, measure_answered, statement
+from oversight.measure.columns import group_numbers, sums
+from oversight.measure.measured import LEVEL, NO_SPREAD, Measured, few, mean_of, undefined
+from oversight.measure.paired import Questions, measure_answered, statement
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
-
-DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,24 @@ class ArmGap:
 
 
 def gap_recovered(
-    naive: Sequence[float],
-    protocol: Sequence[float],
-    ceiling: Sequence[float],
-    groups: Sequence[str],
-    draws: int = DRAWS,
-    seed: int = 0,
+    naive: Sequence[float], protocol: Sequence[float], ceiling: Sequence[float], groups: Iterable[Hashable]
 ) -> Gap:
     """The share of the gap recovered on shared questions, each of shape (questions,) with repeats averaged.
 
     (mean protocol − mean naive) / (mean ceiling − mean naive), "performance gap recovered" (Burns et al.
-    2023, arXiv 2312.09390, §3). Interval: percentile bootstrap that draws whole groups (`draws` times, by
-    `seed`); its standard deviation is the `error`. Undefined where the clustered interval of the gap
-    itself touches zero, for the ratio has no mean there, or where the ceiling is below the floor.
+    2023, arXiv 2312.09390). Interval: Fieller's of a ratio of means (Fieller 1954, J. R. Stat. Soc. B 16), clustered
+    by group: all shares r for which the t interval of the mean of (protocol − naive) − r · (ceiling − naive) holds
+    zero. `error` is the delta method's. Undefined where the clustered interval of the gap itself touches zero, for
+    the interval has no end there, or where the ceiling is below the floor.
     """
-    if not len(groups):
+    import numpy as np
+
+    n, p, c = (np.asarray(shares, dtype=float) for shares in (naive, protocol, ceiling))
+    if not len(n):
         return _none(undefined("no question was decided in all three arms"))
-    gap = mean_of([c - n for n, c in zip(naive, ceiling, strict=True)], groups)
-    means = [sum(x) / len(x) for x in (naive, protocol, ceiling)]
+    place, count = group_numbers(groups)
+    gap = mean_of(c - n, place)
+    means = [math.fsum(x.tolist()) / len(x) for x in (n, p, c)]
     if gap.low is None or gap.high is None:
         return Gap(undefined(f"the gap: {gap.reason}", gap.n, gap.groups), gap, *means)
     if gap.touches_zero:
@@ -65,42 +66,34 @@ def gap_recovered(
         return Gap(undefined(reason, gap.n, gap.groups), gap, *means)
     if gap.high < 0:
         return Gap(undefined("the ceiling is below the floor", gap.n, gap.groups), gap, *means)
-    value = (means[1] - means[0]) / (means[2] - means[0])
-    return Gap(_bootstrapped(value, naive, protocol, ceiling, groups, draws, seed), gap, *means)
+    over, under, sizes = (sums(place, count, x) for x in (p - n, c - n, np.ones(len(n))))
+    return Gap(_ratio(over, under, sizes, len(n)), gap, *means)
 
 
 def _none(why: Measured) -> Gap:
     return Gap(why, why, None, None, None)
 
 
-def _bootstrapped(
-    value: float,
-    naive: Sequence[float],
-    protocol: Sequence[float],
-    ceiling: Sequence[float],
-    groups: Sequence[str],
-    draws: int,
-    seed: int,
-) -> Measured:
-    import numpy as np
+def _ratio(over: Any, under: Any, sizes: Any, n: int) -> Measured:
+    """Σover / Σunder with Fieller's clustered interval, given both and the number of questions per group; the t
+    interval of the mean of `under` is above zero."""
+    from scipy.special import stdtrit
 
-    names = sorted(set(groups))
-    at = {g: i for i, g in enumerate(names)}
-    sums = np.zeros((len(names), 2))
-    for n, p, c, g in sorted(zip(naive, protocol, ceiling, groups, strict=True)):
-        sums[at[g]] += (p - n, c - n)
-    over, under = (group_counts(len(names), draws, seed) @ sums).T
-    if np.any(under <= 0):  # rare, since the gap's interval is above zero; the ratio has no sign there
-        share = float(np.mean(under <= 0))
-        if share > (1 - LEVEL) / 2:
-            return undefined("the gap is too uncertain", len(groups), len(names), value)
-    ratio = over[under > 0] / under[under > 0]
-    low, high = np.quantile(ratio, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    if high - low < 1e-12:
-        return undefined("no spread: every group recovers the same share", len(groups), len(names), value)
-    return Measured(
-        value, float(ratio.std()), float(low), float(high), len(groups), len(names), caution=few(len(names))
-    )
+    count = len(sizes)
+    a, b = math.fsum(over.tolist()) / n, math.fsum(under.tolist()) / n
+    rest = over - sizes * a, under - sizes * b
+    scale = count / (count - 1) / n**2
+    aa, ab, bb = (scale * math.fsum((rest[i] * rest[j]).tolist()) for i, j in ((0, 0), (0, 1), (1, 1)))
+    value = a / b
+    error = math.sqrt(max(0.0, aa - 2 * value * ab + value**2 * bb)) / b
+    if error <= NO_SPREAD:
+        return undefined("no spread: every group recovers the same share", n, count, value)
+    squared = float(stdtrit(count - 1, (1 + LEVEL) / 2)) ** 2
+    # The shares r with (a − rb)² ≤ t²(aa − 2r·ab + r²·bb); the coefficient of r² is positive, as the gap is above zero.
+    lead, middle, end = b**2 - squared * bb, a * b - squared * ab, a**2 - squared * aa
+    half = math.sqrt(max(0.0, middle**2 - lead * end))
+    low, high = (middle - half) / lead, (middle + half) / lead
+    return Measured(value, error, low, high, n, count, caution=few(count))
 
 
 def statements(run: int | None = None) -> dict[str, str]:
@@ -115,21 +108,18 @@ def measure_gap(reader: Reader, run: int | None = None) -> list[ArmGap]:
     return [_of_arm(arm, arms, answered) for arm in arms if arm.place == 1]
 
 
-def _of_arm(arm: ArmRow, arms: Sequence[ArmRow], answered: dict[tuple[str, int], list[Answered]]) -> ArmGap:
+def _of_arm(arm: ArmRow, arms: Sequence[ArmRow], answered: dict[tuple[str, int], Questions]) -> ArmGap:
+    import numpy as np
+
     floor, no_floor = beside(arm, arms, 0)
     ceiling, no_ceiling = beside(arm, arms, 2)
     if floor is None or ceiling is None:
         ids = (floor.arm if floor else None, ceiling.arm if ceiling else None)
         return ArmGap(arm.task, arm.arm, *ids, _none(undefined(no_floor or no_ceiling or "")))
-    means = [
-        {
-            row.question: (row.mean, row.group)
-            for row in answered.get((a.task, a.arm), [])
-            if row.mean is not None
-        }
-        for a in (floor, arm, ceiling)
-    ]
-    shared = sorted(means[0].keys() & means[1].keys() & means[2].keys())
-    naive, protocol, top = ([of[q][0] for q in shared] for of in means)
-    groups = [means[0][q][1] for q in shared]
-    return ArmGap(arm.task, arm.arm, floor.arm, ceiling.arm, gap_recovered(naive, protocol, top, groups))
+    asked = [answered[a.task, a.arm] for a in (floor, arm, ceiling)]
+    decided = [of.question[~np.isnan(of.mean)] for of in asked]
+    shared = reduce(np.intersect1d, decided)
+    at = [np.argsort(of.question)[np.isin(np.sort(of.question), shared)] for of in asked]
+    naive, protocol, top = (of.mean[places] for of, places in zip(asked, at, strict=True))
+    of = gap_recovered(naive, protocol, top, asked[0].group[at[0]])
+    return ArmGap(arm.task, arm.arm, floor.arm, ceiling.arm, of)

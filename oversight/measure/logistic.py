@@ -16,7 +16,8 @@ def logistic(x: Any, y: Any, groups: Any) -> Any | None:
     import statsmodels.api as sm
     from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
-    with warnings.catch_warnings():
+    # On its way to infinity a separated fit overflows and divides by zero; that it is separated is told below.
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         fit = sm.GLM(y, x, family=sm.families.Binomial()).fit(cov_type="cluster", cov_kwds={"groups": groups})
     # A finite maximum proves that nothing is separated (its residuals are the certificate), so only a fit that

@@ -1,4 +1,4 @@
-"""Many comparisons at once: p-values adjusted, by statsmodels."""
+"""Many comparisons at once: p-values adjusted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ def adjusted(p_values: Sequence[float | None], method: Method = "holm") -> tuple
     `holm` bounds the chance of any false claim (Holm 1979), for comparisons that were declared; `fdr_bh`
     the expected share of false ones among those claimed (Benjamini and Hochberg 1995), for exploring.
     """
-    known = [p for p in p_values if p is not None]
-    if not known:
-        return tuple(p_values)
-    from statsmodels.stats.multitest import multipletests
-
-    found = iter(multipletests(known, method=method)[1])
-    return tuple(None if p is None else float(next(found)) for p in p_values)
+    known = sorted(p for p in p_values if p is not None)
+    m, found = len(known), dict[float, float]()
+    if method == "holm":  # the largest so far of (m − rank) · p, ranks from 0
+        highest = 0.0
+        for rank, p in enumerate(known):
+            highest = max(highest, min(1.0, (m - rank) * p))
+            found[p] = highest
+    else:  # the smallest from here on of p · m / rank, ranks from 1
+        lowest = 1.0
+        for rank, p in reversed(list(enumerate(known, start=1))):
+            lowest = min(lowest, p / (rank / m))
+            found.setdefault(p, lowest)
+    return tuple(None if p is None else found[p] for p in p_values)

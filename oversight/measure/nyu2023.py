@@ -3,7 +3,7 @@
 Over the imported debates of the paper (`oversight import nyu`), final verdicts of the judge in the room:
 
 - accuracy: the share of final verdicts with more than one half on the right answer; one exact half counts as wrong;
-- judge score: log2 p(right) - 0.05 for each time the judge let the debate continue, averaged (§3, bits);
+- judge score: log2 p(right) - 0.05 for each time the judge let the debate continue, averaged (bits);
 - judge rewards: that score debate by debate, against the one stored with each by its authors.
 
 Their calibration error is left out: no binning was found that gives it.

@@ -3,12 +3,14 @@ that alone would have been right, or wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from oversight.measure.accuracy import Interval, of_groups
+from oversight.measure.accuracy import Interval, of_sums
 from oversight.measure.arms import beside, measure_arms
+from oversight.measure.columns import group_numbers, numbered, runs, sums
 from oversight.measure.judged import judged
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ SELECT task, arm, "group", side = label AS "right", answer_order[1] = side AS sh
        count(*) AS argued, count(*) FILTER (choice = side) AS won
 FROM sides GROUP BY ALL ORDER BY ALL"""
 
-_CELLS = """SELECT task, arm, question, "group", answer_order, avg(correct::INTEGER) AS "right"
+_CELLS = """SELECT task, arm, "group", question, answer_order::VARCHAR AS answer_order, avg(correct::INTEGER) AS "right"
 FROM judged WHERE status = 'decided' GROUP BY ALL ORDER BY ALL"""
 
 
@@ -64,15 +66,28 @@ class Turned:
 
 def rate(rows: Iterable[tuple[str, float, float]]) -> Rate:
     """The share Σwon / Σof of rows (group, of, won), with the interval of `accuracy.interval`."""
-    given = list(rows)
-    of, won = sum(n for _, n, _ in given), sum(k for *_, k in given)
-    if not of:
+    import numpy as np
+
+    names, of, won = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
+    return rate_of(group_numbers(names), np.asarray(of), np.asarray(won))
+
+
+def rate_of(groups: tuple[Any, int], of: Any, won: Any) -> Rate:
+    """As `rate`, of columns of shape (rows,): the groups by number (and how many there are), `of` (None: 1 each) and
+    `won`."""
+    place, count = groups
+    sizes, wins = sums(place, count, of), sums(place, count, won)
+    all_of, all_won = (
+        math.fsum(total.tolist()) if values is not None and values.dtype.kind == "f" else int(total.sum())
+        for values, total in ((of, sizes), (won, wins))
+    )
+    if not all_of:
         return Rate(0, 0, None, Interval(None, None, None, "there were none"))
-    return Rate(won, of, won / of, of_groups(given))
+    return Rate(all_won, all_of, all_won / all_of, of_sums(sizes, wins))
 
 
 def rescue_and_harm(
-    alone: Sequence[float], helped: Sequence[float], groups: Sequence[str]
+    alone: Sequence[float], helped: Sequence[float], groups: Iterable[Hashable]
 ) -> tuple[Rate, Rate]:
     """Rescue Σ(1−aᵢ)hᵢ / Σ(1−aᵢ) and harm Σaᵢ(1−hᵢ) / Σaᵢ.
 
@@ -80,11 +95,10 @@ def rescue_and_harm(
     one answer order, repeats averaged. The two are independent draws given the cell, so the product of
     the averages is the chance of both at once.
     """
-    cells = list(zip(alone, helped, groups, strict=True))
-    return (
-        rate([(g, 1 - a, (1 - a) * h) for a, h, g in cells]),
-        rate([(g, a, a * (1 - h)) for a, h, g in cells]),
-    )
+    import numpy as np
+
+    a, h, of = np.asarray(alone, dtype=float), np.asarray(helped, dtype=float), group_numbers(groups)
+    return rate_of(of, 1 - a, (1 - a) * h), rate_of(of, a, a * (1 - h))
 
 
 def statements(run: int | None = None) -> dict[str, str]:
@@ -97,40 +111,38 @@ def statements(run: int | None = None) -> dict[str, str]:
 
 def measure_win_rates(reader: Reader, run: int | None = None) -> list[WinRate]:
     """Of every arm in which somebody argues: both sides, in both orders and in each. Raises `StoreError`."""
-    found: dict[tuple[str, int], list[tuple[bool, bool, str, int, int]]] = {}
-    for task, arm, group, right, first, argued, won in reader.sql(statements(run)["win rates"]).rows:
-        found.setdefault((task, arm), []).append((right, first, group, argued, won))
-    return [
-        WinRate(
-            task,
-            arm,
-            right,
-            first,
-            rate([(g, n, k) for r, f, g, n, k in rows if r is right and first in (None, f)]),
-        )
-        for (task, arm), rows in found.items()
-        for right in (True, False)
-        for first in (None, True, False)
-    ]
+    found = []
+    for (task, arm), of in runs(reader.columns(statements(run)["win rates"]), "task", "arm"):
+        group = numbered(of["group"])
+        for right in (True, False):
+            for first in (None, True, False):
+                at = of["right"] == right
+                at &= True if first is None else of["shown_first"] == first
+                won = rate_of((group[at], group[-1] + 1), of["argued"][at], of["won"][at])
+                found.append(WinRate(task, arm, right, first, won))
+    return found
 
 
 def measure_rescue_and_harm(reader: Reader, run: int | None = None) -> list[Turned]:
     """Of every arm that is neither floor nor ceiling, against the same judge alone on the same questions in the
     same answer orders. Raises `StoreError`."""
+    import numpy as np
+
     arms = measure_arms(reader, run)
-    cells: dict[tuple[str, int], dict[Any, tuple[float, str]]] = {}
-    for task, arm, question, group, order, right in reader.sql(statements(run)["rescue and harm"]).rows:
-        cells.setdefault((task, arm), {})[question, tuple(order)] = (right, group)
+    table = reader.columns(statements(run)["rescue and harm"])
+    order = group_numbers(table["answer_order"])[0]
+    table["cell"] = group_numbers(table["question"])[0] * (order.max(initial=0) + 1) + order
+    cells = dict(runs(table, "task", "arm"))
     found = []
     for row in (a for a in arms if a.place == 1):
         floor, reason = beside(row, arms, 0)
-        alone = cells.get((floor.task, floor.arm), {}) if floor else {}
-        helped = cells.get((row.task, row.arm), {})
-        shared = sorted(alone.keys() & helped.keys())
-        if floor and not shared:
+        alone = cells.get((floor.task, floor.arm)) if floor else None
+        helped = cells.get((row.task, row.arm))
+        if alone is None or helped is None:
+            alone = helped = {name: column[:0] for name, column in table.items()}
+        _, one, other = np.intersect1d(alone["cell"], helped["cell"], assume_unique=True, return_indices=True)
+        if floor and not len(one):
             reason = "no question was decided in both, in the same answer order"
-        rates = rescue_and_harm(
-            [alone[c][0] for c in shared], [helped[c][0] for c in shared], [alone[c][1] for c in shared]
-        )
+        rates = rescue_and_harm(alone["right"][one], helped["right"][other], alone["group"][one])
         found.append(Turned(row.task, row.arm, floor.arm if floor else None, *rates, reason))
     return found

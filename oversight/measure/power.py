@@ -40,7 +40,7 @@ class Power:
 
 
 def power(pilot: Measured, effect: float, alpha: float = 0.05, power: float = 0.8) -> Power:
-    """The power of a paired comparison like the pilot's difference (Miller 2024, arXiv 2411.00640, §5).
+    """The power of a paired comparison like the pilot's difference (Miller 2024, arXiv 2411.00640).
 
     The pilot's clustered error e over G groups gives the spread of groups' differences σ = e·√G, clustering,
     repeats and all. Needed groups G′: where the t test on G′ − 1 degrees of freedom (non-central t, by
@@ -118,7 +118,7 @@ def confidence_sequence(
     `differences` of shape (groups,): the groups' mean differences in the order they came. Radius after t of them
     σ̂_t · √( 2(tρ² + 1) / (t²ρ²) · ln( √(tρ² + 1) / α ) ), with ρ² = (−2 ln α + ln(−2 ln α + 1)) / `tuned_for`
     (the t at which it is narrowest): the asymptotic confidence sequence of Waudby-Smith et al. 2024, Ann.
-    Stat. 52, Theorem 2.2. However often one looks, and whenever one stops, no correction is left to make. The
+    Stat. 52. However often one looks, and whenever one stops, no correction is left to make. The
     first look is after `burn_in` groups that have some spread.
     """
     alpha = 1 - LEVEL

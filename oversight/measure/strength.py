@@ -1,24 +1,25 @@
 """How strong the debaters are, and what truth, place and length are worth: Bradley–Terry with terms.
 
 A match is a decided debate of two answers. Ratings are on the Elo scale of `SCALE` points per factor ten in
-the odds of winning: 400, as in chess. Kenton 2024 (arXiv 2407.04622, §4.5) divides by 500: multiply by 1.25 to
+the odds of winning: 400, as in chess. Kenton 2024 (arXiv 2407.04622) divides by 500: multiply by 1.25 to
 compare. Only differences mean anything; the players' mean is 0.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from oversight.measure.arms import ArmRow, beside, measure_arms
+from oversight.measure.arms import beside, measure_arms
+from oversight.measure.columns import Columns, group_numbers, means, runs
 from oversight.measure.judged import judged
 from oversight.measure.logistic import logistic
 from oversight.measure.measured import Measured, few, t_bounds, undefined
-from oversight.measure.scores import CLIP, Forecast, measure_forecasts
+from oversight.measure.scores import CLIP, measure_forecasts
 from oversight.measure.scores import statements as forecast_statements
+from oversight.measure.seats import player_names
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
@@ -44,7 +45,8 @@ spoke AS (
   FROM sides s JOIN said d ON d.episode = s.episode AND d.seat = s.seat JOIN arms a USING (arm)
 )
 SELECT f.task, f.arm, f.question, f."group", f.player::VARCHAR AS first, o.player::VARCHAR AS second,
-       f.choice = f.side AS won, f.label = f.side AS "right", f.words AS first_words, o.words AS second_words
+       f.choice = f.side AS won, f.label = f.side AS "right",
+       coalesce(f.words, 0)::BIGINT AS first_words, coalesce(o.words, 0)::BIGINT AS second_words
 FROM spoke f JOIN spoke o ON o.episode = f.episode AND o.side <> f.side
 WHERE f.answer_order[1] = f.side
 ORDER BY f.task, f.arm, f."group", f.question, f.answer_order, f.sample"""
@@ -115,20 +117,41 @@ def debater_strength(matches: Sequence[Match], scale: float = SCALE) -> Strength
     in every match, or a mixture of the others, is undefined. Where the players are not all connected by
     matches, or wins are separated (some have no finite strength), strengths are choix's maximum a posteriori.
     """
-    field = _Field(
-        tuple(sorted({p for m in matches for p in (m.first, m.second)})),
-        tuple(matches),
-        tuple(sorted({m.group for m in matches})),
+    import numpy as np
+
+    players, at = _players({p for m in matches for p in (m.first, m.second)})
+    return _strength(
+        players,
+        {
+            "first": np.array([at[m.first] for m in matches], dtype=int),
+            "second": np.array([at[m.second] for m in matches], dtype=int),
+            "group": group_numbers(m.group for m in matches)[0],
+            "won": np.array([m.won for m in matches], dtype=bool),
+            "right": np.array([m.right for m in matches], dtype=bool),
+            "longer": np.array([m.longer for m in matches], dtype=float),
+            "alone": np.array([np.nan if m.alone is None else m.alone for m in matches], dtype=float),
+        },
         scale,
     )
-    if not matches:
+
+
+def _players(names: set[str]) -> tuple[tuple[str, ...], dict[str, int]]:
+    players = tuple(sorted(names))
+    return players, {name: i for i, name in enumerate(players)}
+
+
+def _strength(players: tuple[str, ...], of: Columns, scale: float) -> Strength:
+    """As `debater_strength`, of matches in columns: players and groups by number, what is not known NaN."""
+    group, groups = group_numbers(of["group"])
+    field = _Field(players, {**of, "group": group}, groups, scale)
+    if not len(group):
         return field.undefined("there was no debate of two answers")
-    islands = _islands(field.players, matches)
+    islands = _islands(field)
     if len(islands) > 1:
         apart = " and ".join(", ".join(island) for island in islands)
         return _regularised(field, f"disconnected: nobody of {apart} met the others")
     columns, left_out = _design(field)
-    if len(field.groups) < 2:
+    if groups < 2:
         return field.undefined("one group only: its spread cannot be told")
     return _fitted(field, columns, left_out)
 
@@ -138,8 +161,8 @@ class _Field:
     """Who played, what, and on which scale it is told."""
 
     players: tuple[str, ...]
-    matches: tuple[Match, ...]
-    groups: tuple[str, ...]
+    of: Columns
+    groups: int
     scale: float
 
     @property
@@ -147,8 +170,12 @@ class _Field:
         """Elo points a nat of log-odds."""
         return self.scale / math.log(10)
 
+    @property
+    def matches(self) -> int:
+        return len(self.of["won"])
+
     def none(self, reason: str, value: float | None = None) -> Measured:
-        return undefined(reason, len(self.matches), len(self.groups), value)
+        return undefined(reason, self.matches, self.groups, value)
 
     def undefined(self, reason: str) -> Strength:
         none = self.none(reason)
@@ -157,18 +184,20 @@ class _Field:
     def told(
         self, elo: Sequence[Measured], terms: Mapping[str, Measured], regularised: str | None = None
     ) -> Strength:
-        met = [(m.first, m.second) for m in self.matches if m.first != m.second]
-        ratings = tuple(
-            Rating(p, e, sum(p in pair for pair in met)) for p, e in zip(self.players, elo, strict=True)
-        )
+        import numpy as np
+
+        met = self.of["first"] != self.of["second"]
+        who = np.concatenate([self.of[side][met] for side in ("first", "second")])
+        many = np.bincount(who, minlength=len(self.players))
+        ratings = tuple(Rating(*each) for each in zip(self.players, elo, many.tolist(), strict=True))
         return Strength(
             ratings,
             terms["right"],
             terms["first"],
             terms["longer"],
             terms["alone"],
-            len(self.matches),
-            len(self.groups),
+            self.matches,
+            self.groups,
             self.scale,
             regularised,
         )
@@ -182,38 +211,43 @@ def _design(field: _Field) -> tuple[dict[str, Any], dict[str, str]]:
     """
     import numpy as np
 
-    matches = field.matches
-    offered: dict[str, list[float]] = {
-        f"player {p}": [(m.first == p) - (m.second == p) for m in matches] for p in field.players[1:]
+    of = field.of
+    offered = {
+        f"player {p}": (of["first"] == i).astype(float) - (of["second"] == i)
+        for i, p in enumerate(field.players)
+        if i
     }
-    offered["right"] = [0.5 if m.right else -0.5 for m in matches]
-    offered["first"] = [1.0] * len(matches)
-    offered["longer"] = [m.longer for m in matches]
+    offered |= {"right": of["right"] - 0.5, "first": np.ones(field.matches), "longer": of["longer"]}
     left_out: dict[str, str] = {}
-    if all(m.alone is not None for m in matches):
-        offered["alone"] = [m.alone or 0.0 for m in matches]
-    else:
+    if np.isnan(of["alone"]).any():
         left_out["alone"] = "the judge alone gave no probabilities on these questions"
-    columns: dict[str, Any] = {}
-    for name, values in offered.items():
-        column = np.array(values, dtype=float)
+    else:
+        offered["alone"] = of["alone"]
+    # The columns' triangle has their ranks, and as few rows as there are columns.
+    triangle: Any = np.linalg.qr(np.column_stack(list(offered.values())), mode="r")
+    kept: list[int] = []
+    for place, (name, column) in enumerate(offered.items()):
         if not np.any(column):
             left_out[name] = "it is the same in every match"
-        elif np.linalg.matrix_rank(np.column_stack([*columns.values(), column])) <= len(columns):
+        elif _rank(triangle[:, [*kept, place]], field.matches) <= len(kept):
             left_out[name] = "it cannot be told from the other terms"
         else:
-            columns[name] = column
-    return columns, left_out
+            kept.append(place)
+    return {name: offered[name] for i, name in enumerate(offered) if i in kept}, left_out
+
+
+def _rank(triangle: Any, rows: int) -> int:
+    """numpy's matrix_rank of the matrix of so many rows that has this triangle."""
+    import numpy as np
+
+    values = np.linalg.svd(triangle, compute_uv=False)
+    return int(np.sum(values > values.max() * max(rows, triangle.shape[1]) * np.finfo(float).eps))
 
 
 def _fitted(field: _Field, columns: Mapping[str, Any], left_out: Mapping[str, str]) -> Strength:
     import numpy as np
 
-    at = {g: i for i, g in enumerate(field.groups)}
-    place = np.array([at[m.group] for m in field.matches])
-    won = np.array([m.won for m in field.matches], dtype=float)
-    x = np.column_stack(list(columns.values()))
-    fit = logistic(x, won, place)
+    fit = logistic(np.column_stack(list(columns.values())), field.of["won"].astype(float), field.of["group"])
     if fit is None:
         return _regularised(field, "separated: some odds have no finite value")
     params, cov = np.asarray(fit.params), np.asarray(fit.cov_params())
@@ -222,9 +256,8 @@ def _fitted(field: _Field, columns: Mapping[str, Any], left_out: Mapping[str, st
     def measured(contrast: Any) -> Measured:
         value = float(contrast @ params) * field.points
         error = math.sqrt(max(0.0, float(contrast @ cov @ contrast))) * field.points
-        bounds = t_bounds(value, error, len(field.groups))
-        n, groups = len(field.matches), len(field.groups)
-        return Measured(value, error, *bounds, n, groups, caution=few(groups))
+        bounds = t_bounds(value, error, field.groups)
+        return Measured(value, error, *bounds, field.matches, field.groups, caution=few(field.groups))
 
     terms = {
         t: field.none(left_out[t]) if t in left_out else measured((names == t).astype(float)) for t in TERMS
@@ -241,29 +274,27 @@ def _regularised(field: _Field, why: str) -> Strength:
     import choix
 
     terms = dict.fromkeys(TERMS, field.none(why))
-    at = {p: i for i, p in enumerate(field.players)}
-    met = [
-        (at[m.first], at[m.second]) if m.won else (at[m.second], at[m.first])
-        for m in field.matches
-        if m.first != m.second
-    ]
-    if not met:
-        return field.told([field.none(why)] * len(at), terms, why)
-    theta = choix.opt_pairwise(len(at), sorted(met), alpha=PRIOR)
+    of, none = field.of, [field.none(why)] * len(field.players)
+    met = of["first"] != of["second"]
+    if not met.any():
+        return field.told(none, terms, why)
+    first, second, won = of["first"][met].tolist(), of["second"][met].tolist(), of["won"][met].tolist()
+    wins = sorted((a, b) if of_first else (b, a) for a, b, of_first in zip(first, second, won, strict=True))
+    theta = choix.opt_pairwise(len(field.players), wins, alpha=PRIOR)
     elo = [field.none(why, float(x) * field.points) for x in theta - theta.mean()]
     return field.told(elo, terms, why)
 
 
-def _islands(players: Sequence[str], matches: Sequence[Match]) -> list[list[str]]:
+def _islands(field: _Field) -> list[list[str]]:
     """The players, by who is connected with whom through matches."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+    import numpy as np
 
-    at = {p: i for i, p in enumerate(players)}
-    ends = [at[m.first] for m in matches], [at[m.second] for m in matches]
-    graph = coo_matrix(([1] * len(matches), ends), shape=(len(players), len(players)))
-    n, island = connected_components(graph, directed=False)
-    return [[p for p, i in zip(players, island, strict=True) if i == k] for k in range(n)]
+    n = len(field.players)
+    island = np.arange(n)
+    for met in np.unique(field.of["first"] * n + field.of["second"]).tolist():
+        island[island == island[met % n]] = island[met // n]
+    names = dict.fromkeys(island.tolist())  # in the order of their first players
+    return [[p for p, i in zip(field.players, island.tolist(), strict=True) if i == k] for k in names]
 
 
 def statements(run: int | None = None) -> dict[str, str]:
@@ -273,44 +304,43 @@ def statements(run: int | None = None) -> dict[str, str]:
 
 def measure_strength(reader: Reader, run: int | None = None, scale: float = SCALE) -> list[JudgeStrength]:
     """Of the debaters before each judge on each task. Raises `StoreError`."""
+    import numpy as np
+
     arms = {(a.task, a.arm): a for a in measure_arms(reader, run)}
-    rows = reader.sql(statements(run)["matches"]).rows
-    names = player_names({player for row in rows for player in row[4:6]})
-    beliefs = _beliefs(list(arms.values()), measure_forecasts(reader, run)) if rows else {}
-    found: dict[tuple[str, str], list[Match]] = {}
-    for task, arm, question, group, first, second, won, right, *words in rows:
-        alone = beliefs.get((task, arm), {}).get(question)
-        signed = None if alone is None else alone if right else -alone
-        longer = math.log2(max(1, words[0] or 0) / max(1, words[1] or 0))
-        match = Match(names[first], names[second], won, right, group, longer, signed)
-        found.setdefault((task, arms[task, arm].judge), []).append(match)
-    return [JudgeStrength(*key, debater_strength(matches, scale)) for key, matches in found.items()]
+    table = reader.columns(statements(run)["matches"])
+    if not len(table["won"]):
+        return []
+    forecasts = measure_forecasts(reader, run)
+    names = player_names({*table["first"], *table["second"]})
+    table["group"] = group_numbers(table["group"])[0]
+    found: dict[tuple[str, str], list[Columns]] = {}
+    for key, of in runs(table, "task", "arm"):
+        arm = arms[key]
+        floor, _ = beside(arm, list(arms.values()), 0)
+        alone = _alone(forecasts.get((floor.task, floor.arm)) if floor else None, of["question"])
+        words = [np.maximum(1, of[side]) for side in ("first_words", "second_words")]
+        signed = {"alone": np.where(of["right"], alone, -alone), "longer": np.log2(words[0] / words[1])}
+        found.setdefault((arm.task, arm.judge), []).append({**of, **signed})
+    rated = []
+    for who, parts in found.items():
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        players, at = _players({names[text] for side in ("first", "second") for text in {*whole[side]}})
+        for side in ("first", "second"):
+            whole[side] = np.array([at[names[text]] for text in whole[side]])
+        rated.append(JudgeStrength(*who, _strength(players, whole, scale)))
+    return rated
 
 
-def _beliefs(
-    arms: Sequence[ArmRow], forecasts: Mapping[tuple[str, int], Sequence[Forecast]]
-) -> dict[tuple[str, int], dict[int, float]]:
-    """Per arm and question, the log-odds that its judge alone gives the right answer, repeats averaged."""
-    found: dict[tuple[str, int], dict[int, float]] = {}
-    for arm in arms:
-        floor, _ = beside(arm, arms, 0)
-        odds: dict[int, list[float]] = {}
-        for f in forecasts.get((arm.task, floor.arm), []) if floor else []:
-            p = min(max(f.probabilities[f.label], CLIP), 1 - CLIP)
-            odds.setdefault(f.question, []).append(math.log(p / (1 - p)))
-        found[arm.task, arm.arm] = {q: math.fsum(v) / len(v) for q, v in odds.items()}
-    return found
+def _alone(forecasts: Columns | None, questions: Any) -> Any:
+    """The log-odds that the judge alone gives the right answer of each of the questions, repeats averaged; NaN where it
+    gave none."""
+    import numpy as np
 
-
-def player_names(described: set[str]) -> dict[str, str]:
-    """A name for each player (its JSON in `arms.players`): its model, and where several players share that
-    model, how they differ."""
-    players = {text: json.loads(text) for text in described}
-    named = {}
-    for text, player in players.items():
-        twins = [p for p in players.values() if p.get("model") == player.get("model")]
-        differs = [k for k in sorted(player) if any(t.get(k) != player[k] for t in twins)]
-        plain = [k for k in differs if k not in ("identity", "template")] or differs
-        tail = f" ({', '.join(f'{k}={player[k]}' for k in plain)})" if plain else ""
-        named[text] = f"{player.get('model')}{tail}"
-    return named
+    if forecasts is None:
+        return np.full(len(questions), np.nan)
+    of_right = forecasts["answer"] == forecasts["label"]
+    p = np.clip(forecasts["p"][of_right], CLIP, 1 - CLIP)
+    known, place = np.unique(forecasts["question"][of_right], return_inverse=True)
+    odds = means(place, len(known), np.log(p / (1 - p)))
+    at = np.minimum(np.searchsorted(known, questions), len(known) - 1)
+    return np.where(known[at] == questions, odds[at], np.nan)

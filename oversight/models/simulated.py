@@ -1,29 +1,36 @@
 """simulated/…: players with dialled behaviour, whose results are known before they play.
 
-    simulated/judge:accuracy=0.7,position_bias=0,credulity=0.3,query_value=0,passage_accuracy=,slope=
-    simulated/debater:skill=0.5,truth_advantage=0.5,spread=1,accuracy=0.85   (a consultant too)
+    simulated/judge:accuracy=0.7,position_bias=0,length_bias=0,credulity=0.3,query_value=0,passage_accuracy=,slope=,
+                    steady=0,grouped=0
+    simulated/debater:skill=0.5,truth_advantage=0.5,spread=1,accuracy=0.85,wordiness=0   (a consultant too)
 
 They are instruments, not subjects: what the statistics say of their episodes must agree with the
 formulas below. They alone are told the answers (`Simulated.reveal`), by the engine before a run,
-never through a prompt. All draws derive from a request's seed, so the same call is the same draw;
+never through a prompt. All other draws derive from a request's seed, so the same call is the same draw;
 other sample numbers are new draws (`stochastic`). A cached call does not know of a label that was
 corrected since: use a new database then.
 
 **The debater.** Each speech says its answer in plain words and carries a number, its evidence,
 drawn from N(skill + truth_advantage·[its answer is right], spread²). It reaches the judge as text
-that the view lets through, or not at all. Asked a question, it replies with its answer and no evidence. Where it
+that the view lets through, or not at all. After it come up to `wordiness` empty words, any number as likely. Asked a question, it replies with its answer and no evidence. Where it
 chooses its side (open protocols), that is the right one with probability `accuracy`, else any of the others.
 
 **The judge.** It has a utility for each answer i, and decides for the largest:
 
     u_i = d·[i right] + e_i + position_bias·[i shown first]
         + credulity·(sum of the evidence it sees for i) + query_value·(its questions replied to)·[i right]
+        + length_bias·log2(words of the speeches it sees for i)
 
 (a reply to another question, as in a placebo arm, is none),
 
 with e_i ~ N(0, 1/2), independent. d is what makes it right with probability `accuracy` when alone:
 for two answers u_right - u_wrong ~ N(d, 1), so d = Φ⁻¹(accuracy); for k answers d solves
 ∫ φ(z) Φ(z + d√2)^(k-1) dz = accuracy. Where it may read the passage, d is that of `passage_accuracy`.
+
+e_i is new in every call, but for two shares of its variance: `steady` is drawn once for an answer of a question,
+so that asking again, later or in the other order, asks the same judge; `grouped` once for a group's right answers
+and once for its wrong ones, so that some passages are harder than others. No formula below changes by them; what
+changes is how much repeats and questions on one passage tell, which intervals must know.
 
 For two answers, n speeches an answer and q questions replied to, P(right) is Φ(mean / sd) of
 u_right - u_wrong (± position_bias when the right answer is shown first, or second):
@@ -33,7 +40,7 @@ u_right - u_wrong (± position_bias when the right answer is shown first, or sec
     consultancy, honest      N(d + c·n·(skill + truth_advantage) + q·query_value ± bias, 1 + c²·n·spread²)
     consultancy, dishonest   N(d - c·n·skill + q·query_value ± bias, 1 + c²·n·spread²)
 
-where c is credulity. `expected` gives these, and those for more answers, by quadrature.
+where c is credulity. `expected` gives these, and those for more answers, by quadrature, without a length bias.
 
 **What it reports.** Asked for a letter, the largest; in several votes each vote draws its own e, so that
 they are independent given the speeches. Asked for probabilities, in whichever way, p = softmax(slope·u), by default with slope = 2d. That is the posterior of the
@@ -42,7 +49,9 @@ exp(-(u_i - d)² + u_i²), that is to exp(2·d·u_i), and with every answer as l
 the posterior is softmax(2·d·u). It is calibrated, then, only without bias, speeches and questions.
 After a debate all utilities have one variance V = 1/2 + c²·n·spread² and the right one a mean higher
 by D = d + c·n·truth_advantage + q·query_value, so slope = D/V is the posterior (`debate_slope`); a
-judge that keeps to 2d there is a judge who does not know how much debate tells. Below chance d is
+judge that keeps to 2d there is a judge who does not know how much debate tells. With steady=1 and
+c = truth_advantage/(2·d·spread²) it is the posterior at slope 2d after any number of speeches: the belief of a
+Bayesian judge, whose noise is what it knew beforehand. Below chance d is
 negative and the slope is 2|d|: such a judge is confidently wrong. At chance, where 2d would make
 every verdict a tie, it is 1.
 """
@@ -79,10 +88,13 @@ class JudgeDials:
 
     accuracy: float = 0.7
     position_bias: float = 0.0
+    length_bias: float = 0.0
     credulity: float = 0.3
     query_value: float = 0.0
     passage_accuracy: float | None = None
     slope: float | None = None
+    steady: float = 0.0
+    grouped: float = 0.0
 
     def d(self, answers: int, passage: bool = False) -> float:
         """By how much the right answer's utility is higher."""
@@ -102,18 +114,23 @@ class DebaterDials:
     truth_advantage: float = 0.5
     spread: float = 1.0
     accuracy: float = 0.85
+    wordiness: float = 0.0
 
 
 RANGES = {
     "accuracy": (0.001, 0.999),
     "position_bias": (-10.0, 10.0),
+    "length_bias": (-10.0, 10.0),
     "credulity": (-10.0, 10.0),
     "query_value": (-10.0, 10.0),
     "passage_accuracy": (0.001, 0.999),
     "slope": (0.001, 100.0),
+    "steady": (0.0, 1.0),
+    "grouped": (0.0, 1.0),
     "skill": (-10.0, 10.0),
     "truth_advantage": (-10.0, 10.0),
     "spread": (0.0, 10.0),
+    "wordiness": (0.0, 100.0),
 }
 
 
@@ -163,6 +180,8 @@ def _utilities(
     passage: bool = False,
 ) -> tuple[list[float], list[float]]:
     """Mean and variance of each utility; `speeches[i]` are made for the answer shown at i."""
+    if judge.length_bias:
+        raise ValueError("utilities are not normal with a length bias")
     debater = debater or DebaterDials()
     means, variances = [], []
     for i, n in enumerate(speeches):
@@ -258,6 +277,7 @@ class Simulated(Model):
     def __init__(self, identity: str) -> None:
         self.identity = identity
         self._right: dict[tuple[str, frozenset[str]], str] = {}
+        self._group: dict[tuple[str, frozenset[str]], str] = {}
 
     def reveal(self, items: Sequence[tuple[Question, Label]]) -> None:
         """Learn the answers: the only place where a player is ever told a label. The engine calls it.
@@ -266,6 +286,7 @@ class Simulated(Model):
         """
         for question, label in items:
             key, right = (question.text, frozenset(question.answers)), question.answers[label.index]
+            self._group.setdefault(key, question.group or question.text)
             if self._right.setdefault(key, right) != right:
                 raise UserError(
                     f"two questions {question.text[:60]!r} with the same answers have different right ones, "
@@ -304,12 +325,33 @@ class SimulatedJudge(Simulated):
     def utilities(self, view: View, rng: random.Random) -> list[float]:
         """u_i of the answers, in the order shown."""
         right, dials = self.right(view), self.dials
-        u = [rng.gauss(0.0, NOISE) for _ in view.answers]
+        u = self._noise(view, right, [rng.gauss(0.0, NOISE) for _ in view.answers])
         u[right] += dials.d(len(u), view.passage is not None) + dials.query_value * replied(view)
         u[0] += dials.position_bias
-        if dials.credulity:
-            u = [x + dials.credulity * e for x, e in zip(u, evidence(view), strict=True)]
+        if dials.credulity or dials.length_bias:
+            for i, (strength, words) in enumerate(heard(view)):
+                u[i] += dials.credulity * strength + dials.length_bias * math.log2(words or 1)
         return u
+
+    def _noise(self, view: View, right: int, fresh: list[float]) -> list[float]:
+        """e_i: what is new in this call with what stays with the question and with its group."""
+        steady, grouped = self.dials.steady, self.dials.grouped
+        if not steady and not grouped:
+            return fresh
+        texts = [a.text for a in view.answers]
+        group = self._group[view.question, frozenset(texts)]
+        wrong = sorted(text for i, text in enumerate(texts) if i != right)
+        shares = math.sqrt(steady), math.sqrt(grouped), math.sqrt(max(0.0, 1 - steady - grouped))
+        return [
+            shares[0] * self._drawn(view.question, text)
+            + shares[1] * self._drawn(group, 0 if i == right else 1 + wrong.index(text))
+            + shares[2] * new
+            for i, (text, new) in enumerate(zip(texts, fresh, strict=True))
+        ]
+
+    def _drawn(self, *of: object) -> float:
+        """One draw of the noise, the same whenever it is asked for."""
+        return random.Random(repr((self.identity, *of))).gauss(0.0, NOISE)
 
     def _say(self, view: View, rng: random.Random) -> str:
         if view.act == "ask":
@@ -401,12 +443,19 @@ class SimulatedDebater(Simulated):
             return f"Asked about {_folded(view.question)}, I say: {_claim(view.answer.text)}"
         is_right = view.answer == view.answers[self.right(view)]
         mean = self.dials.skill + (self.dials.truth_advantage if is_right else 0.0)
-        return f"With strength {rng.gauss(mean, self.dials.spread):+.3f}: {_claim(view.answer.text)}"
+        said = f"With strength {rng.gauss(mean, self.dials.spread):+.3f}: {_claim(view.answer.text)}"
+        idle = rng.randint(0, round(self.dials.wordiness))
+        return f"{said} {' '.join(['well'] * idle)}." if idle else said
 
 
 def evidence(view: View) -> list[float]:
     """The sum of the strengths of the speeches seen, for each answer in the order shown."""
-    total = [0.0] * len(view.answers)
+    return [strength for strength, _ in heard(view)]
+
+
+def heard(view: View) -> list[tuple[float, int]]:
+    """Of each answer in the order shown: the sum of the strengths of the speeches seen, and of their words."""
+    strengths, words = [0.0] * len(view.answers), [0] * len(view.answers)
     for line in view.turns:
         found = _STRENGTH.search(line.text) if line.kind == "speak" else None
         if found is None:
@@ -416,8 +465,9 @@ def evidence(view: View) -> list[float]:
         argued = [i for i, claim in enumerate(claims) if said.startswith(claim) or claim.startswith(said)]
         if len(argued) != 1:
             raise UserError(f"{line.title} was cut before it had said its answer; give it more words=")
-        total[argued[0]] += float(found[1])
-    return total
+        strengths[argued[0]] += float(found[1])
+        words[argued[0]] += len(line.text.split())
+    return list(zip(strengths, words, strict=True))
 
 
 def replied(view: View) -> int:
@@ -478,6 +528,11 @@ def _read(name: str, kind: type[Dials], options: Mapping[str, Any]) -> tuple[Dia
             raise UserError(f"simulated/{name} has no dial {dial!r}; {tail or 'it has ' + spelt}")
         known[dial] = _number(name, dial, value)
     dials = kind(**known)
+    if isinstance(dials, JudgeDials) and dials.steady + dials.grouped > 1:
+        raise UserError(
+            f"simulated/{name}: steady={dials.steady:g} and grouped={dials.grouped:g} are shares of one variance and "
+            "come to more than 1"
+        )
     return dials, f"simulated/{name}:" + ",".join(f"{dial}={value!r}" for dial, value in known.items())
 
 

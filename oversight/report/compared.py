@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 from typing import TYPE_CHECKING, Any
 
 from oversight.errors import UserError, unknown
 from oversight.measure import paired
 from oversight.measure.accuracy import Accuracy, measure
-from oversight.measure.multiple import adjusted
+from oversight.measure.multiple import Method, adjusted
 from oversight.measure.paired import Difference
-from oversight.measure.power import power
 from oversight.question import hex_id
 from oversight.report.naming import titles
 
@@ -26,8 +25,10 @@ STATUSES = ("decided", "tie", "unparsable", "refused", "failed", "unfinished")
 @dataclass(frozen=True)
 class Wanted:
     """Which comparisons: two arms by title or protocol, or with neither every pair; of one judge, task or
-    speaker, or of each. `unmatched` compares on shared questions where the arms' questions differ. `against`:
-    the second arm is taken before that judge (without `b`, the same arm before it)."""
+    speaker, or of each. A model's name that is no judge's means all judges of that model.
+    `unmatched` compares on shared questions where the arms' questions differ. `against`: the second arm is taken
+    before that judge (without `b`, the same arm before it). `exploratory`: p is adjusted for many comparisons by
+    Benjamini and Hochberg, not by Holm."""
 
     a: str = ""
     b: str = ""
@@ -36,18 +37,31 @@ class Wanted:
     speaker: str = ""
     unmatched: bool = False
     against: str = ""
+    exploratory: bool = False
+
+    @property
+    def method(self) -> Method:
+        return "fdr_bh" if self.exploratory else "holm"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Arm `a` less arm `b` before one judge on one task; `holm` is the test's p, adjusted for how many
-    comparisons were asked for together. `titles` are the arms' names."""
+    """Arm `a` less arm `b` before one judge on one task; `adjusted` is the test's p, adjusted by `method` for how
+    many comparisons were asked for together. `titles` are the arms' names."""
 
     a: Accuracy
     b: Accuracy
     titles: tuple[str, str]
     difference: Difference
-    holm: float | None
+    adjusted: float | None
+    method: Method = "holm"
+
+
+ADJUSTED: dict[Method, tuple[str, str, str]] = {
+    "holm": ("p_holm", "p Holm", "Holm's, which bounds the chance of any false claim"),
+    "fdr_bh": ("p_bh", "p BH", "Benjamini and Hochberg's, which bounds the expected share of false claims"),
+}
+"""The adjusted p of each method: as a column, in a table's head, in words."""
 
 
 def compare(reader: Reader, wanted: Wanted, run: int | None = None) -> list[Compared]:
@@ -56,19 +70,21 @@ def compare(reader: Reader, wanted: Wanted, run: int | None = None) -> list[Comp
     pairs = _pairs(reader, wanted, run)
     arms = tuple(sorted({row.arm for pair in pairs for row in pair[:2]}))
     answered = paired.measure_answered(reader, arms, run=run)
+    # A run has come to a question in one arm before it has in another.
+    unmatched = wanted.unmatched or reader.live
     found = []
     for a, b, named in pairs:
-        rows = answered.get((a.task, a.arm), []), answered.get((b.task, b.arm), [])
-        found.append((a, b, named, paired.difference(*rows, wanted.unmatched)))
-    if wanted.a and not wanted.unmatched:
+        one, other = answered.get((a.task, a.arm), ()), answered.get((b.task, b.arm), ())
+        found.append((a, b, named, paired.difference(one, other, unmatched)))
+    if wanted.a and not unmatched:
         for _, _, named, d in found:
             if not d.matched and d.shared:
                 raise UserError(
                     f"{named[0]} and {named[1]}: {d.difference.reason}; play both on the same questions, or "
                     "compare them on the shared ones with --unmatched (unmatched=True)"
                 )
-    holm = adjusted([d.test.p for *_, d in found])
-    return [Compared(*values, p) for values, p in zip(found, holm, strict=True)]
+    ps = adjusted([d.test.p for *_, d in found], wanted.method)
+    return [Compared(*values, p, wanted.method) for values, p in zip(found, ps, strict=True)]
 
 
 def sql(reader: Reader, wanted: Wanted, run: int | None = None) -> str:
@@ -95,29 +111,38 @@ def _pairs(
     if not everything:
         raise UserError(f"{reader.path} holds no episodes yet: play some with `oversight run`")
     names = titles(everything)
-    for what, given in (("judge", wanted.judge), ("judge", wanted.against), ("task", wanted.task)):
-        if given and given not in {getattr(row, what) for row in everything}:
-            raise unknown(what, given, {getattr(row, what) for row in everything})
+    judges, tasks = ({getattr(row, what) for row in everything} for what in ("judge", "task"))
+    for given in (wanted.judge, wanted.against):
+        if given and not _meant(given, judges):
+            raise unknown("judge", given, judges)
+    if wanted.task and wanted.task not in tasks:
+        raise unknown("task", wanted.task, tasks)
+    before = _meant(wanted.judge, judges), _meant(wanted.against, judges)
     speakers = {row.speaker for row in everything if row.speaker}
     if wanted.speaker and wanted.speaker not in speakers:
         raise unknown("speaker", wanted.speaker, speakers)
     rows = [
         row
         for row in everything
-        if (wanted.judge in ("", row.judge) or (wanted.against and wanted.against == row.judge))
+        if (not wanted.judge or row.judge in before[0] | before[1])
         and wanted.task in ("", row.task)
         and (not wanted.speaker or row.speaker in (None, wanted.speaker))
     ]
     found: list[tuple[Accuracy, Accuracy]] = []
     if wanted.against:
         for _, section in groupby(rows, key=lambda row: row.task):
-            found += _of_two_judges(list(section), names, wanted)
+            found += _of_two_judges(list(section), names, wanted, before)
     else:
         for _, section in groupby(rows, key=lambda row: (row.task, row.judge)):
             found += _of_section(list(section), names, wanted)
     if not found:
         raise UserError(_nothing(wanted, rows, names))
     return [(a, b, _tell(a, b, names)) for a, b in found]
+
+
+def _meant(given: str, names: Collection[str]) -> set[str]:
+    """The judges that are meant: the one of that name, else all of that model."""
+    return {given} & set(names) or {name for name in names if given and name.startswith(f"{given} (")}
 
 
 def _of_section(
@@ -134,10 +159,13 @@ def _of_section(
 
 
 def _of_two_judges(
-    rows: Sequence[Accuracy], names: dict[tuple[str, int], str], wanted: Wanted
+    rows: Sequence[Accuracy],
+    names: dict[tuple[str, int], str],
+    wanted: Wanted,
+    before: tuple[set[str], set[str]],
 ) -> list[tuple[Accuracy, Accuracy]]:
-    a = _arm(wanted.a, [row for row in rows if row.judge == wanted.judge], names)
-    b = _arm(wanted.b, [row for row in rows if row.judge == wanted.against], names)
+    a = _arm(wanted.a, [row for row in rows if row.judge in before[0]], names)
+    b = _arm(wanted.b, [row for row in rows if row.judge in before[1]], names)
     if a is None or b is None:
         return []
     if a is b:
@@ -165,6 +193,11 @@ def _arm(name: str, rows: Sequence[Accuracy], names: dict[tuple[str, int], str])
     titled = sorted({names[row.task, row.arm] for row in found})
     if len(titled) > 1:
         raise UserError(f"{name!r} could be {len(titled)} arms: say which of {', '.join(titled)}")
+    judges = sorted({row.judge for row in found})
+    if len(judges) > 1:
+        raise UserError(
+            f"{name!r} stands before several judges of that name: say which of {', '.join(judges)}"
+        )
     speakers = ", ".join(sorted({row.speaker or "" for row in found}))
     raise UserError(f"{name!r} was played by several speakers ({speakers}): say which with --speaker")
 
@@ -211,7 +244,7 @@ def as_rows(found: Sequence[Compared]) -> list[dict[str, Any]]:
                 "error": d.difference.error,
                 "p": d.test.p,
                 "p_method": d.test.method,
-                "p_holm": one.holm,
+                ADJUSTED[one.method][0]: one.adjusted,
                 "accuracy_a": d.a,
                 "accuracy_b": d.b,
                 "worst": d.worst,
@@ -239,35 +272,9 @@ def as_json(reader: Reader, found: Sequence[Compared], statement: str) -> str:
     return json.dumps(whole, indent=2)
 
 
-def power_rows(
-    found: Sequence[Compared], effect: float, alpha: float = 0.05, wanted: float = 0.8
-) -> list[dict[str, Any]]:
-    """One flat dictionary a comparison: what it takes to find `effect`, by the pilot that the database is. Raises
-    `UserError` as `check_design`."""
-    check_design(effect, alpha, wanted)
-    rows = []
-    for one in found:
-        values = asdict(power(one.difference.difference, effect, alpha, wanted))
-        pilot = {
-            "pilot_questions": one.difference.difference.n,
-            "pilot_groups": one.difference.difference.groups,
-        }
-        head = {"task": one.a.task, "judge": one.a.judge, "a": one.titles[0], "b": one.titles[1]}
-        rows.append({**head, **values, **pilot})
-    return rows
-
-
-def check_design(effect: float, alpha: float, power: float) -> None:
-    """Raise `UserError` for what no test has."""
-    if not 0 < effect <= 1:
-        raise UserError(f"effect {effect:g} is no difference of shares: choose one above 0, such as 0.05")
-    for name, value in (("alpha", alpha), ("power", power)):
-        if not 0 < value < 1:
-            raise UserError(f"{name} {value:g} is no probability: choose one between 0 and 1")
-
-
-def print_compared(found: Sequence[Compared]) -> None:
-    """Print the differences, the ledger of every arm in them, and what is to be borne in mind."""
+def print_compared(found: Sequence[Compared], every_pair: bool = False) -> None:
+    """Print the differences, the ledger of every arm in them, and what is to be borne in mind; `every_pair`: no
+    two arms were named."""
     from rich.text import Text
 
     from oversight.report.safe import cell
@@ -276,7 +283,9 @@ def print_compared(found: Sequence[Compared]) -> None:
     for heading, section in _sections(found):
         print(heading)
         head = ["accuracy of", "less", "difference", "95 % interval", "p"]
-        table = plain_table(*head, *(["p Holm"] if len(found) > 1 else []), "questions", "groups")
+        table = plain_table(
+            *head, *([ADJUSTED[section[0].method][1]] if len(found) > 1 else []), "questions", "groups"
+        )
         for column in table.columns[2:]:
             column.justify = "right"
         for one in section:
@@ -287,7 +296,7 @@ def print_compared(found: Sequence[Compared]) -> None:
                 Text(points(d.difference.value), "bold"),
                 bounds(d.difference.low, d.difference.high),
                 p_text(d.test.p),
-                *([p_text(one.holm)] if len(found) > 1 else []),
+                *([p_text(one.adjusted)] if len(found) > 1 else []),
                 f"{d.difference.n:,}",
                 f"{d.difference.groups:,}",
             )
@@ -295,7 +304,7 @@ def print_compared(found: Sequence[Compared]) -> None:
         print()
     _print_ledger(found)
     print()
-    for line in notes(found):
+    for line in notes(found, every_pair):
         print(line)
 
 
@@ -322,18 +331,24 @@ def _print_ledger(found: Sequence[Compared]) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for title, row in arms.values():
-        where = f" · {row.task} · {row.judge}" if many else ""
-        table.add_row(cell(title + where), *(f"{getattr(row, s):,}" for s in shown), f"{row.episodes:,}")
+        where = [part for part in (row.task, row.judge) if many and part not in title]
+        table.add_row(
+            cell(" · ".join([title, *where])), *(f"{getattr(row, s):,}" for s in shown), f"{row.episodes:,}"
+        )
     print_table(table)
 
 
-def notes(found: Sequence[Compared]) -> list[str]:
-    """What a reader of these comparisons must know, a line each."""
+def notes(found: Sequence[Compared], every_pair: bool = False) -> list[str]:
+    """What a reader of these comparisons must know, a line each; `every_pair`: no two arms were named."""
     from oversight.report.safe import one_line
 
     lines = [
         "Difference in accuracy on shared questions, repeats averaged first; t interval clustered on groups."
     ]
+    if every_pair:
+        lines.append(
+            "Pairs: each arm less those above it in `oversight report`, which has floors first and ceilings last."
+        )
     methods = {one.difference.test.method for one in found}
     if "exact" in methods:
         lines.append("p: sign-flip permutation of the groups, all patterns (exact).")
@@ -342,14 +357,17 @@ def notes(found: Sequence[Compared]) -> list[str]:
             f"p: sign-flip permutation of the groups, {paired.DRAWS:,} patterns drawn by a fixed seed."
         )
     if len(found) > 1:
-        lines.append(f"p Holm: adjusted for these {len(found)} comparisons.")
+        _, head, method = ADJUSTED[found[0].method]
+        lines.append(f"{head}: adjusted for these {len(found)} comparisons, {method}.")
+    several = len({(one.a.task, one.a.judge) for one in found}) > 1
     for one in found:
-        d, name = one.difference, one_line(f"{one.titles[0]} less {one.titles[1]}")
+        where = f" ({one.a.task}, {one.a.judge})" if several else ""
+        d, name = one.difference, one_line(f"{one.titles[0]} less {one.titles[1]}{where}")
         if d.difference.reason:
             lines.append(f"{name}: {d.difference.reason}.")
         if d.difference.caution:
             lines.append(f"{name}: {d.difference.caution}.")
-        if d.left_out:
+        if d.left_out and d.worst is not None:
             lines.append(
                 f"{name}: {d.left_out:,} of {d.shared:,} shared questions left out (undecided in one of them); were "
                 f"every undecided verdict wrong for the one and right for the other: {points(d.worst)} to {points(d.best)}."
@@ -357,39 +375,6 @@ def notes(found: Sequence[Compared]) -> list[str]:
         if (d.only_a or d.only_b) and not d.difference.reason:
             lines.append(f"{name}: unmatched, {d.only_a:,} and {d.only_b:,} questions were not shared.")
     return lines
-
-
-def print_power(rows: Sequence[dict[str, Any]]) -> None:
-    """Print what it takes to find an effect."""
-    from oversight.report.safe import cell, one_line
-    from oversight.report.tables import plain_table, print_table
-
-    first = rows[0]
-    print(
-        f"To find a difference of {points(first['effect']).lstrip('+')} with power {first['power']:g} at two-sided alpha {first['alpha']:g}, "
-        "by the spread of this pilot:"
-    )
-    for (task, judge), section in groupby(rows, key=lambda row: (row["task"], row["judge"])):
-        print("\n" + one_line(f"Task {task}   judge {judge}"))
-        table = plain_table(
-            "accuracy of", "less", "questions", "groups", "pilot finds", "pilot questions", "groups"
-        )
-        for column in table.columns[2:]:
-            column.justify = "right"
-        for row in section:
-            table.add_row(
-                cell(row["a"]),
-                cell(row["b"]),
-                "none" if row["questions"] is None else f"{row['questions']:,}",
-                "none" if row["groups"] is None else f"{row['groups']:,}",
-                "none" if row["detectable"] is None else points(row["detectable"]).lstrip("+"),
-                f"{row['pilot_questions']:,}",
-                f"{row['pilot_groups']:,}",
-            )
-        print_table(table)
-    print("\nPilot finds: the least effect that as many groups as the pilot's find so.")
-    for reason in sorted({row["reason"] for row in rows if row["reason"]}):
-        print(one_line(f"none: {reason}."))
 
 
 def points(value: float | None) -> str:

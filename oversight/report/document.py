@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from oversight.measure import accuracy
 from oversight.report.figures import Drawn, draw
 from oversight.report.folder import check_folder, write_folder
+from oversight.report.measures import sections, statements
 from oversight.report.safe import one_line
-from oversight.report.sections import Section, sections
+from oversight.report.sections import Section
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,6 +38,15 @@ class Headline:
     version: str
 
 
+@dataclass(frozen=True)
+class Part:
+    """A section under its name, with the SQL of its numbers."""
+
+    name: str
+    section: Section
+    sql: Mapping[str, str]
+
+
 def write_report(reader: Reader, out: Path, run: int | None = None, force: bool = False) -> list[str]:
     """Write report.md, report.html and figures/ to the folder `out`: of the whole database, or of what one run
     planned. Returns the names of the files.
@@ -52,10 +62,13 @@ def write_report(reader: Reader, out: Path, run: int | None = None, force: bool 
 
 def document(reader: Reader, run: int | None = None) -> dict[str, bytes]:
     """The files of a report, by name. Raises as `write_report`."""
-    found = sections(reader, run)
-    drawn = {figure.name: draw(figure.drawing) for section in found for figure in section.figures}
+    parts = [
+        Part(name.replace(" ", "-"), section, statements(name, run))
+        for name, section in sections(reader, run).items()
+    ]
+    drawn = {figure.name: draw(figure.drawing) for part in parts for figure in part.section.figures}
     head = _headline(reader, run)
-    files = {"report.md": _markdown(head, found), "report.html": _html(head, found, drawn)}
+    files = {"report.md": _markdown(head, parts), "report.html": _html(head, parts, drawn)}
     for name, figure in drawn.items():
         files |= {f"figures/{name}.png": figure.png, f"figures/{name}.svg": figure.svg}
     return files
@@ -70,15 +83,15 @@ def _headline(reader: Reader, run: int | None) -> Headline:
     return Headline(reader.path.name, told, f"oversight {__version__}")
 
 
-def _markdown(head: Headline, found: Sequence[Section]) -> bytes:
+def _markdown(head: Headline, parts: Sequence[Part]) -> bytes:
     template = _environment(escaped=False).get_template("report.md.jinja")
-    return _encoded(template.render(head=head, sections=found))
+    return _encoded(template.render(head=head, parts=parts))
 
 
-def _html(head: Headline, found: Sequence[Section], drawn: Mapping[str, Drawn]) -> bytes:
+def _html(head: Headline, parts: Sequence[Part], drawn: Mapping[str, Drawn]) -> bytes:
     inline = {name: base64.b64encode(figure.svg).decode("ascii") for name, figure in drawn.items()}
     template = _environment(escaped=True).get_template("report.html.jinja")
-    return _encoded(template.render(head=head, sections=found, inline=inline))
+    return _encoded(template.render(head=head, parts=parts, inline=inline))
 
 
 def _encoded(text: str) -> bytes:

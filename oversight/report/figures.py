@@ -34,6 +34,8 @@ COLUMNS = 3
 """Panels side by side."""
 LABEL = 34
 """Characters of a line of a label."""
+TITLE = 30
+"""Characters of a line of a panel's title."""
 LINES = 3
 
 LOOK: dict[str, Any] = {
@@ -69,11 +71,12 @@ class Dot:
 
 @dataclass(frozen=True)
 class Rows:
-    """Estimates one below the other; rows and series in the order in which they first come."""
+    """Estimates one below the other; rows and series in the order in which they first come. `zero`: a line there."""
 
     dots: tuple[Dot, ...]
     axis: str
     unit: Unit
+    zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def _rows(what: Rows) -> Figure:
     axes.grid(visible=False, axis="y")
     if what.unit == "share":
         axes.set_xlim(-0.02, 1.02)
-    if what.unit == "points":
+    if what.unit == "points" or what.zero:
         axes.axvline(0, color="#666666", linewidth=0.8)
     _unit(axes.xaxis, what.unit)
     axes.set_xlabel(what.axis)
@@ -192,7 +195,7 @@ def _panels(what: Panels) -> Figure:
 
 
 def _panel(axes: Axes, panel: Panel, what: Panels, series: Sequence[str]) -> None:
-    axes.set_title(shortened(panel.title))
+    axes.set_title(shortened(panel.title, TITLE))
     if what.diagonal:
         axes.plot((0, 1), (0, 1), color="#666666", linewidth=0.8, linestyle="--", zorder=1)
     if panel.steps:
@@ -206,7 +209,7 @@ def _panel(axes: Axes, panel: Panel, what: Panels, series: Sequence[str]) -> Non
         _points(axes, points, n)
     axes.set_ylim(-0.03, 1.03)
     _unit(axes.yaxis, "share")
-    _unit(axes.xaxis, what.x_unit)
+    _unit(axes.xaxis, what.x_unit, whole=all(p.x == round(p.x) for each in what.panels for p in each.points))
     if what.x_unit == "share":
         axes.set_xlim(-0.03, 1.03)
 
@@ -241,10 +244,10 @@ def _style(n: int) -> tuple[str, str]:
     return COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]
 
 
-def _unit(axis: Any, unit: Unit) -> None:
+def _unit(axis: Any, unit: Unit, whole: bool = False) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(5, integer=unit == "number" and _whole(axis)))
+    axis.set_major_locator(MaxNLocator(5, integer=unit == "number" and (whole or _whole(axis))))
     if unit == "share":
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     elif unit == "points":
@@ -281,13 +284,13 @@ def _legend_height(series: Sequence[str]) -> float:
     return 0.2 + 0.15 * lines * math.ceil(len(series) / _legend_columns(series))
 
 
-def shortened(text: str) -> str:
-    """A label of at most three lines, the middle of a longer one left out ("…"), in letters that the font has."""
+def shortened(text: str, width: int = LABEL) -> str:
+    """A label of at most three lines of `width` characters, the middle of a longer one left out ("…"), in letters that the font has."""
     known = _letters()
     shown = "".join(c if ord(c) in known else "�" for c in one_line(text))
     lines = [""]
-    for piece in re.findall(rf"[^, ]{{1,{LABEL}}}[, ]*|[, ]+", shown):
-        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > LABEL:
+    for piece in re.findall(rf"[^, ]{{1,{width}}}[, ]*|[, ]+", shown):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
             lines.append("")
         lines[-1] += piece
     if len(lines) > LINES:

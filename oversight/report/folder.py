@@ -13,7 +13,7 @@ from oversight.errors import UserError
 MARK = ".oversight-report"
 """In each folder that a report was written to: it may be written there again."""
 
-_OURS = re.compile(r"report\.(md|html)|figures/[a-z]+(-\d+)?\.(png|svg)")
+_OURS = re.compile(r"report\.(md|html)|figures/[a-z]+(-[a-z]+)*(-\d+)?\.(png|svg)")
 
 
 def check_folder(out: Path, force: bool) -> None:

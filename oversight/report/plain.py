@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any
 from oversight.measure import money, readings
 from oversight.measure.accuracy import Accuracy, measure, statements
 from oversight.question import hex_id
-from oversight.report.naming import protocol_title
+from oversight.report.naming import titles
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader
 
 
 def as_rows(rows: list[Accuracy]) -> list[dict[str, Any]]:
-    """One flat dictionary a row: shape (arms × tasks), `low` and `high` the 95 % interval."""
-    flat = []
+    """One flat dictionary a row: shape (arms × tasks), `low` and `high` the 95 % interval. `judge` and `title` are the
+    names a report gives them."""
+    flat, named = [], titles(rows)
     for row in rows:
         values = asdict(row)
         spending, interval, splits = values.pop("spending"), values.pop("interval"), values.pop("splits")
         values.pop("players")
+        values.pop("again")
         values["arm"] = hex_id(row.arm)
-        head = {"protocol": values.pop("protocol"), "title": protocol_title(row.protocol, row.params)}
+        head = {"protocol": values.pop("protocol"), "title": named[row.task, row.arm]}
         between = {"accuracy": values.pop("accuracy"), **interval}
         for split in splits:
             side = "argued_right" if split["argued_right"] else "argued_wrong"

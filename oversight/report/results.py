@@ -11,6 +11,7 @@ import io
 import json
 import math
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,50 +22,69 @@ from oversight.errors import UserError
 from oversight.report.safe import visible
 
 if TYPE_CHECKING:
-    from oversight.store.reading import Table
+    from oversight.store.reading import Reader, Table
 
 MOST_ROWS = 1000
 """Rows a printed table shows; the other formats have no limit."""
 
 
-def write_out(table: Table, format: str) -> None:
-    """Print to standard output."""
+def write_out(reader: Reader, query: str, format: str, timeout: float | None = None) -> None:
+    """Print a query's rows to standard output: those a table shows, or all as they come. Raises `StoreError`."""
     if format == "table":
-        _print_table(table)
+        _print_table(reader.first(query, MOST_ROWS + 1, timeout))
         return
-    text = _text(table, format)
-    sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+    for text in _text(reader.batches(query, timeout), format):
+        sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
 
 
-def write_file(table: Table, format: str, path: Path) -> None:
-    """Write to a file. Raises `UserError` where it cannot be written."""
+def write_file(reader: Reader, query: str, format: str, path: Path, timeout: float | None = None) -> None:
+    """Write a query's rows to a file. Raises `StoreError`, and `UserError` where it cannot be written."""
+    batches = reader.batches(query, timeout)
+    if format == "table":
+        texts: Iterator[str] = _table_text(reader.first(query, MOST_ROWS + 1, timeout))
+    elif format == "parquet":
+        _write_parquet(batches, path)
+        return
+    else:
+        texts = _text(batches, format)
+    first = next(texts)  # a query that fails leaves the file as it was
     try:
-        if format == "parquet":
-            _write_parquet(table, path)
-        else:
-            path.write_text(_text(table, format), encoding="utf-8", errors="surrogatepass", newline="")
+        with path.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+            file.write(first)
+            file.writelines(texts)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def _text(table: Table, format: str) -> str:
+def _text(batches: Iterable[Table], format: str) -> Iterator[str]:
+    """As JSON or CSV, a piece a batch."""
     if format == "json":
-        rows = [dict(zip(table.columns, map(_jsonable, row), strict=True)) for row in table.rows]
-        return "[" + ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows) + "]\n"
-    if format == "csv":
+        before = "["
+        for table in batches:
+            rows = (dict(zip(table.columns, map(_jsonable, row), strict=True)) for row in table.rows)
+            said = ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows)
+            yield before + said if said or before == "[" else ""  # the last batch may be empty
+            before = ",\n "
+        yield "]\n"
+        return
+    for n, table in enumerate(batches):
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(table.columns)
+        if n == 0:
+            writer.writerow(table.columns)
         # Before Python 3.13 a lone carriage return is written bare, and read as the end of the row.
         careful = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
         for row in table.rows:
             values = [_csvable(value) for value in row]
             returns = any("\r" in value for value in values if isinstance(value, str))
             (careful if returns else writer).writerow(values)
-        return stream.getvalue()
+        yield stream.getvalue()
+
+
+def _table_text(table: Table) -> Iterator[str]:
     lines = io.StringIO()
     _print_table(table, lines)
-    return lines.getvalue()
+    yield lines.getvalue()
 
 
 def _jsonable(value: Any) -> Any:
@@ -111,9 +131,8 @@ def _print_table(table: Table, stream: Any = None) -> None:
         shown.add_row(*(cell("NULL", "dim") if value is None else cell(_printable(value)) for value in row))
     if table.columns:
         print_table(shown, file)
-    left = len(table.rows) - MOST_ROWS
-    if left > 0:
-        print(f"… and {left:,} more rows: ask for fewer, or for all with --format csv", file=sys.stderr)
+    if len(table.rows) > MOST_ROWS:
+        print(f"… the first {MOST_ROWS:,} rows: ask for fewer, or for all with --format csv", file=sys.stderr)
 
 
 def _printable(value: Any) -> str:
@@ -125,21 +144,24 @@ def _printable(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _write_parquet(table: Table, path: Path) -> None:
+def _write_parquet(batches: Iterable[Table], path: Path) -> None:
     """By DuckDB itself, from a table of the result's own types."""
     import duckdb
 
     from oversight.store.database import first_line, literal
 
     with duckdb.connect(":memory:") as con:
-        columns = ", ".join(f"{_name(n)} {t}" for n, t in zip(table.columns, table.types, strict=True))
         try:
-            con.execute(f"CREATE TABLE result ({columns})")
-            if table.rows:
-                values = ", ".join(f"unnest(${i}::{t}[])" for i, t in enumerate(table.types, start=1))
-                con.execute(
-                    f"INSERT INTO result SELECT {values}", [list(c) for c in zip(*table.rows, strict=True)]
-                )
+            for n, table in enumerate(batches):
+                columns = (f"{_name(n)} {t}" for n, t in zip(table.columns, table.types, strict=True))
+                if n == 0:
+                    con.execute(f"CREATE TABLE result ({', '.join(columns)})")
+                if table.rows:
+                    values = ", ".join(f"unnest(${i}::{t}[])" for i, t in enumerate(table.types, start=1))
+                    con.execute(
+                        f"INSERT INTO result SELECT {values}",
+                        [list(c) for c in zip(*table.rows, strict=True)],
+                    )
             con.execute(f"COPY result TO {literal(path)} (FORMAT parquet)")
         except duckdb.IOException as error:
             raise UserError(f"{path} cannot be written: {first_line(str(error))}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from rich import box
@@ -35,7 +35,7 @@ def print_table(table: Table, file: IO[str] | None = None, flexible: str = "") -
     """
     file = file or sys.stdout
     if not file.isatty():
-        Console(file=file, highlight=False, width=ANY_WIDTH).print(table, crop=False)
+        file.writelines(_whole(table))
         return
     console = Console(file=file, highlight=False)
     wanted = [max(map(_width, [column.header, *column.cells])) for column in table.columns]
@@ -49,6 +49,24 @@ def print_table(table: Table, file: IO[str] | None = None, flexible: str = "") -
     for column, width in zip(table.columns, given, strict=True):
         column.width = width
     console.print(table)
+
+
+def _whole(table: Table) -> Iterator[str]:
+    """Its lines as rich prints them where there is room for every cell, in a twentieth of the time: a thousand rows of
+    twenty columns took it a second."""
+    lines, wide = [], 0
+    for column in table.columns:
+        cells = [str(cell) for cell in (column.header, *column.cells)]
+        width = max(map(cell_len, cells))
+        right = column.justify == "right"
+        shown = [cell.rstrip() for cell in cells] if right else cells
+        blanks = [" " * (width - cell_len(cell)) for cell in shown]
+        lines.append([b + c if right else c + b for b, c in zip(blanks, shown, strict=True)])
+        wide += width + GAP
+    for n, row in enumerate(zip(*lines, strict=True)):
+        yield (" " * GAP).join(row) + "\n"
+        if n == 0:
+            yield "─" * (wide - GAP) + "\n"
 
 
 def _shared(wanted: Sequence[int], room: int, flexible: int | None) -> list[int]:

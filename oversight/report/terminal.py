@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ from oversight.measure.accuracy import Accuracy, Interval, Spending, measure, st
 from oversight.measure.money import Money, measure_money
 from oversight.measure.readings import Reading, measure_readings
 from oversight.report.naming import titles
-from oversight.report.safe import cell
+from oversight.report.safe import cell, one_line
+from oversight.report.tables import ANY_WIDTH
 
 if TYPE_CHECKING:
+    from oversight.report.sections import Section
     from oversight.store.reading import Reader
 
 STATUSES = ("decided", "tie", "unparsable", "refused", "failed", "unfinished")
@@ -59,6 +62,27 @@ def print_report(reader: Reader, run: int | None = None) -> None:
     Console(highlight=False, soft_wrap=False).print(report(reader, run))
 
 
+def print_sections(sections: Mapping[str, Section]) -> None:
+    """Print sections: their tables, one for each task and judge, and notes. Only a terminal has a width."""
+    for n, section in enumerate(sections.values()):
+        print(("\n" if n else "") + one_line(section.title))
+        if section.table is None:
+            print(one_line(f"Nothing to show: {section.missing}."))
+            continue
+        for heading, grid in section.table.by_judge():
+            print("\n" + one_line(f"Task {heading[0]}   judge {heading[1]}") if heading else "")
+            table = _table(*grid.head, names=grid.names)
+            for row in grid.rows:
+                table.add_row(*(cell(text) for text in row))
+            # Only a terminal has a width: a file or a pipe gets every cell whole.
+            width = None if sys.stdout.isatty() else ANY_WIDTH
+            Console(highlight=False, width=width).print(table, crop=False)
+        if section.said:
+            print()
+        for line in section.said:
+            print(one_line(line))
+
+
 def _headline(reader: Reader, run: int | None) -> Text:
     (rid, status, started, ended, planned, judged), *_ = reader.sql(statements(run)["run"]).rows
     which = "run" if run is not None else "last run"
@@ -75,11 +99,11 @@ def _headline(reader: Reader, run: int | None) -> Text:
     return line
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, names: int = 1) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column(columns[0], overflow="fold", min_width=12)
-    for column in columns[1:]:
-        table.add_column(column, justify="right", overflow="fold")
+    for n, column in enumerate(columns[1:], start=1):
+        table.add_column(column, justify="left" if n < names else "right", overflow="fold")
     return table
 
 
@@ -128,7 +152,7 @@ def _notes(rows: Sequence[Accuracy]) -> Padding:
         lines.append("Intervals: t, clustered on the question's group.")
     if any(i.method == "wilson" for i in intervals):
         lines.append(
-            "w: Wilson's interval, with the groups' design effect: near 0 or 100 %, or too little spread."
+            "w: Wilson's interval, with the groups' design effect: few are right, or few wrong, or no spread."
         )
     lines += [f"none: {reason}." for reason in sorted({i.reason for i in intervals if i.reason})]
     if any(1 < row.groups < FEW_GROUPS for row in rows):

@@ -1,4 +1,4 @@
-"""Optimised speakers: best of n by a preference, and criticise-then-refine. (Khan 2024 §3.2; Kenton 2024 §3.3)"""
+"""Optimised speakers: best of n by a preference, and criticise-then-refine. (Khan 2024; Kenton 2024)"""
 
 from __future__ import annotations
 

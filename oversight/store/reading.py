@@ -14,7 +14,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -115,6 +115,41 @@ class Reader:
         """As `sql`, but returns DuckDB's cursor (`fetchall`, `df`), to be emptied before the next query."""
         return self._ask(query, params, timeout, lambda con: con)
 
+    def first(self, query: str, most: int, timeout: float | None = None) -> Table:
+        """As `sql`, but at most so many rows: DuckDB works out no more than it must to know them."""
+        with self._lock:
+            if self._con is None:
+                self._con, self._port = _open(self.path)
+            _must_read(self._con, query)
+        plain = query.strip().rstrip(";")
+        try:
+            described = self.sql(f"DESCRIBE {plain}", timeout=timeout).rows
+        except StoreError:  # no SELECT (SHOW, EXPLAIN), or wrong: then this says so
+            return self._ask(query, None, timeout, lambda con: _table(con, most))
+        table = self.sql(f"SELECT * FROM (\n{plain}\n) LIMIT {most}", timeout=timeout)
+        return Table([name for name, *_ in described], table.types, table.rows)  # two of one name keep it
+
+    def batches(self, query: str, timeout: float | None = None, size: int = 10_000) -> Iterator[Table]:
+        """As `sql`, a part of the rows at a time; at least one part, which may have none. Only one such query at a
+        time, and no other before it is done."""
+        until = None if timeout is None else time.monotonic() + timeout
+        con = self.execute(query, timeout=timeout)
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            with self._lock:
+                try:
+                    part = self._wait(con, lambda: _table(con, size), left)
+                except duckdb.Error as error:
+                    raise StoreError(_reason(error)) from None
+            yield part
+            if len(part.rows) < size:
+                return
+
+    def columns(self, query: str, params: Params = None, timeout: float | None = None) -> dict[str, Any]:
+        """As `sql`, but the result as numpy arrays by column name, each of shape (rows,): masked where a column holds
+        NULLs, of Python objects where it holds text or lists. For results of many rows."""
+        return self._ask(query, params, timeout, lambda con: con.fetchnumpy())
+
     def fetch_all(self, out: Path) -> None:
         """Copy all tables of a run that is writing into the table `fetched` of a new file, as they are at one
         moment: a column for each table, in which a row of it is a STRUCT. Raises `StoreError`."""
@@ -160,24 +195,29 @@ class Reader:
                 _must_read(self._con, query)
                 try:
                     if self.live:
-                        return self._through_run(self._con, inlined(self._con, query, params), timeout, fetch)
-                    return _directly(self._con, query, params, timeout, fetch)
+                        asked = inlined(self._con, query, params)
+                        return self._wait(self._con, _through_run(self._con, asked, fetch), timeout)
+                    return self._wait(self._con, _directly(self._con, query, params, fetch), timeout)
                 except duckdb.Error as error:
                     text = first_line(str(error))
                     if self.live and "Authorization failed" in text:
                         raise StoreError(REFUSED) from None
                     if not (self.live and "Failed to send message" in text):
-                        raise StoreError(re.sub(r"^[A-Z][\w ]* Error: ", "", text)) from None
+                        raise StoreError(_reason(error)) from None
                     self.close()  # the run has ended, or died: the file is free, or another run has it
             raise StoreError(f"the run that writes {self.path} stopped answering: try again")
 
-    def _through_run(
-        self, con: duckdb.DuckDBPyConnection, query: str, timeout: float | None, fetch: Fetch[T]
-    ) -> T:
-        answer, worker = _asked(lambda: fetch(con.execute(f"FROM quack_query_by_name('{LIVE}', ?)", [query])))
+    def _wait(self, con: duckdb.DuckDBPyConnection, work: Callable[[], T], timeout: float | None) -> T:
+        """What the work gives; stopped where it takes too long, or by Ctrl-C."""
+        answer, worker = _asked(work)
         try:
             told = answer.get(timeout=timeout)
         except BaseException as stopped:
+            if not self.live:
+                _stop(con, worker)
+                if isinstance(stopped, queue.Empty):
+                    raise StoreError(f"stopped: no answer within {timeout} s") from None
+                raise
             self._con = None  # its session is busy until the run is done with the statement: ask on a new one
             # A process that ends while DuckDB waits in a thread may crash on its way out.
             for _ in range(50):
@@ -191,29 +231,29 @@ class Reader:
         return _told(told)
 
 
-def _table(con: duckdb.DuckDBPyConnection) -> Table:
+def _reason(error: duckdb.Error) -> str:
+    return re.sub(r"^[A-Z][\w ]* Error: ", "", first_line(str(error)))
+
+
+def _table(con: duckdb.DuckDBPyConnection, most: int | None = None) -> Table:
     description = con.description or ()
     return Table(
-        [column[0] for column in description], [str(column[1]) for column in description], con.fetchall()
+        [column[0] for column in description],
+        [str(column[1]) for column in description],
+        con.fetchall() if most is None else con.fetchmany(most),
     )
 
 
-def _directly(
-    con: duckdb.DuckDBPyConnection, query: str, params: Params, timeout: float | None, fetch: Fetch[T]
-) -> T:
+def _through_run(con: duckdb.DuckDBPyConnection, query: str, fetch: Fetch[T]) -> Callable[[], T]:
+    return lambda: fetch(con.execute(f"FROM quack_query_by_name('{LIVE}', ?)", [query]))
+
+
+def _directly(con: duckdb.DuckDBPyConnection, query: str, params: Params, fetch: Fetch[T]) -> Callable[[], T]:
     refused = con.execute(f"SELECT NOT {FILTER}('', {literal(query)})").fetchall()[0][0]
     if refused:
         raise StoreError(REFUSED)
     whole = inlined(con, query, params)
-    answer, worker = _asked(lambda: fetch(con.execute(whole)))
-    try:
-        return _told(answer.get(timeout=timeout))
-    except queue.Empty:
-        _stop(con, worker)
-        raise StoreError(f"stopped: no answer within {timeout} s") from None
-    except KeyboardInterrupt:
-        _stop(con, worker)
-        raise
+    return lambda: fetch(con.execute(whole))
 
 
 def _asked(work: Callable[[], T]) -> tuple[_Answer[T], threading.Thread]:

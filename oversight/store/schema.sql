@@ -1,6 +1,7 @@
 -- The tables of one oversight database (schema 3). Keys are 64-bit hashes of content (UBIGINT): the same
 -- on every machine, so files can be merged and runs compared; views show them as sixteen hex digits.
--- Speeches and prompts are compressed by zstd: half the file that DuckDB's own choice makes.
+-- zstd: speeches and prompts take half the file that DuckDB's own choice makes; and of a column that is mostly NULL
+-- DuckDB 1.5 would otherwise read a huge text once for each NULL after it.
 
 CREATE TABLE meta (name VARCHAR, value VARCHAR);
 
@@ -60,8 +61,8 @@ CREATE TABLE drafts (
 -- choice and probabilities are over questions.answers, or over the options.
 CREATE TABLE choices (
     episode UBIGINT, turn INTEGER, n INTEGER, seat VARCHAR, role VARCHAR, model VARCHAR, kind VARCHAR,
-    options VARCHAR[], choice UTINYINT, probabilities DOUBLE[], elicitation VARCHAR, detail VARCHAR,
-    raw VARCHAR, first_raw VARCHAR
+    options VARCHAR[], choice UTINYINT, probabilities DOUBLE[], elicitation VARCHAR,
+    detail VARCHAR USING COMPRESSION zstd, raw VARCHAR USING COMPRESSION zstd, first_raw VARCHAR USING COMPRESSION zstd
 );
 CREATE TABLE quotes (
     episode UBIGINT, turn INTEGER, quote INTEGER, "start" INTEGER, "end" INTEGER, verified BOOLEAN,
@@ -75,9 +76,9 @@ CREATE TABLE verdicts (
     closing BOOLEAN,
     status VARCHAR,            -- decided, tie, unparsable, refused, failed
     reason VARCHAR,            -- of a failure: transport, filter, truncated, empty, context, rejected, undecided
-    detail VARCHAR, choice UTINYINT, probabilities DOUBLE[],
-    raw VARCHAR,               -- the judge's reply; for votes a JSON list of them
-    first_raw VARCHAR          -- the reply before it, where it could not be read and was asked for again
+    detail VARCHAR USING COMPRESSION zstd, choice UTINYINT, probabilities DOUBLE[],
+    raw VARCHAR USING COMPRESSION zstd,  -- the judge's reply; for votes a JSON list of them
+    first_raw VARCHAR USING COMPRESSION zstd  -- the reply before it, where it could not be read and was asked for again
 );
 
 -- What was said to models and what came back. A message is stored once.
@@ -95,7 +96,7 @@ CREATE TABLE calls (
     "schema" VARCHAR, letters VARCHAR[],                -- what the reply had to fit
     unlisted VARCHAR[],        -- letters whose score is only an upper bound
     served VARCHAR,            -- the model as the provider names what answered
-    notes VARCHAR,             -- what the backend could not do as asked
+    notes VARCHAR USING COMPRESSION zstd,  -- what the backend could not do as asked
     attempts INTEGER
 );
 -- Provider batches: a row when one is about to be sent, with its calls, and one when the provider has named it.

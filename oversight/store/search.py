@@ -2,7 +2,8 @@
 
 The index lies beside the database (`DB.search.duckdb`) and holds words and counts, no text; a search first
 adds the turns that have come since. DuckDB's fts extension gives the stems. Its own index is not used: it
-cannot be added to, and making it anew takes minutes where a run is under way on a million turns.
+cannot be added to, and making it anew takes minutes where a run is under way on a million turns. Words are
+counted in Python, turn by turn: DuckDB, which joins and groups a row a word, takes five times as long.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,21 @@ from oversight.store.serve import CannotServe, load_extension
 
 K, B = 1.2, 0.75
 """How soon more of the same word counts for less, and how much a long turn's words do (BM25's usual values)."""
-CHUNK = 20_000
+CHUNK = 50_000
 """Turns that are indexed at a time."""
 AROUND = 120
 """Characters of a turn that are shown around the first word found."""
 
-_TABLES = """
+_LAYOUT = 2  # of the index: one of another layout is made anew
+_TABLES = f"""
+CREATE TABLE layout AS SELECT {_LAYOUT} AS layout;
 CREATE TABLE docs (doc INTEGER, episode UBIGINT, turn INTEGER, length INTEGER);  -- doc: the turn's rowid
-CREATE TABLE words (word INTEGER, stem VARCHAR);
-CREATE TABLE terms (word INTEGER, doc INTEGER, n INTEGER);
+CREATE TABLE words (word INTEGER, form VARCHAR, stem VARCHAR);
+CREATE TABLE terms (word INTEGER, doc INTEGER, n INTEGER, length INTEGER);  -- length: the turn's, in words
 """
-# Letters and digits of any script, without case and accents.
-_WORDS = r"regexp_extract_all(lower(strip_accents({})), '[\p{{L}}\p{{N}}]+')"
+_PLAIN = "lower(strip_accents({}))"
+_LETTERS = re.compile(r"[^\W_]+")  # letters and digits of any script
+_ASCII = str.maketrans({chr(i): " " for i in range(128) if not chr(i).isalnum()})
 
 
 @dataclass(frozen=True)
@@ -66,34 +70,50 @@ def find(reader: Reader, words: str, *, all_words: bool = False, limit: int = 20
     index = index_path(reader.path)
     words = words.replace("\0", " ")
     with _opened(index, reader) as con:
-        stems = [
-            stem
-            for (stem,) in con.execute(
-                f"SELECT DISTINCT stem(unnest({_WORDS.format(literal(words))}), 'porter')"
-            ).fetchall()
-        ]
-        if not stems:
+        plain = con.execute(f"SELECT {_PLAIN.format(literal(words))}").fetchall()[0][0]
+        forms = ", ".join(literal(form) for form in _forms(plain))
+        if not forms:
             raise UserError(f"{words!r} holds no word to look for")
-        wanted = ", ".join(literal(stem) for stem in stems)
-        known = con.execute(f"SELECT word FROM words WHERE stem IN ({wanted})").fetchall()
+        stems = con.execute(
+            f"SELECT DISTINCT stem(unnest([{forms}]), 'porter') AS stem ORDER BY stem"
+        ).fetchall()
+        place = {stem: n for n, (stem,) in enumerate(stems)}
+        known = con.execute(
+            f"SELECT word, stem FROM words WHERE stem IN ({', '.join(map(literal, place))})"
+        ).fetchall()
         turns, mean = con.execute("SELECT count(*), avg(length) FROM docs").fetchall()[0]
         enough = len(stems) if all_words else 1
-        if not known or len(known) < enough:
+        if len({stem for _, stem in known}) < enough:
             return Found((), 0, turns)
         # Numbers in the text, not parameters: then only the parts of the table that hold them are read.
-        among = ", ".join(str(word) for (word,) in known)
+        among = ", ".join(str(word) for word, _ in known)
+        held = f"SELECT doc, word AS stem, n, length FROM terms WHERE word IN ({among})"
+        if len(known) > len({stem for _, stem in known}):  # several forms of a stem count together
+            stemmed = " ".join(f"WHEN {word} THEN {place[stem]}" for word, stem in known)
+            held = (
+                f"SELECT doc, CASE stem {stemmed} END AS stem, sum(n) AS n, any_value(length) AS length "
+                f"FROM ({held}) GROUP BY ALL"
+            )
         ranked = con.execute(
             f"""
-            WITH held AS (FROM terms WHERE word IN ({among})),
-            rare AS (SELECT word, ln(1 + ({turns} - count(*) + 0.5) / (count(*) + 0.5)) AS weight FROM held GROUP BY word)
-            SELECT sum(weight * n * {K + 1} / (n + {K} * (1 - {B} + {B} * length / {mean}))) AS score,
-                   episode, turn, count(*) OVER ()
-            FROM held JOIN rare USING (word) JOIN docs USING (doc) GROUP BY doc, episode, turn
-            HAVING count(*) >= {enough} ORDER BY score DESC, doc LIMIT {limit}
+            WITH held AS ({held}),
+            rare AS (SELECT stem, ln(1 + ({turns} - count(*) + 0.5) / (count(*) + 0.5)) AS weight FROM held GROUP BY stem),
+            best AS (
+              SELECT sum(weight * n * {K + 1} / (n + {K} * (1 - {B} + {B} * length / {mean}))) AS score, doc,
+                     count(*) OVER () AS matches
+              FROM held JOIN rare USING (stem) GROUP BY doc
+              HAVING count(*) >= {enough} ORDER BY round(score, 9) DESC, doc LIMIT {limit}
+            )
+            SELECT score, doc, matches FROM best ORDER BY round(score, 9) DESC, doc
             """
         ).fetchall()
-    matches = ranked[0][3] if ranked else 0
-    return Found(tuple(_told(reader, [row[:3] for row in ranked], words)), matches, turns)
+    matches = ranked[0][2] if ranked else 0
+    return Found(tuple(_told(reader, [row[:2] for row in ranked], words)), matches, turns)
+
+
+def _forms(plain: str) -> list[str]:
+    """The words of a text that has neither capitals nor accents, in order."""
+    return plain.translate(_ASCII).split() if plain.isascii() else _LETTERS.findall(plain)
 
 
 def index_path(database: Path) -> Path:
@@ -109,8 +129,7 @@ def _opened(path: Path, reader: Reader) -> duckdb.DuckDBPyConnection:
         load_extension(con, "fts")
         con.execute(f"ATTACH {literal(path)} AS index")
         con.execute("USE index")
-        if not con.execute("SELECT 1 FROM duckdb_tables() WHERE database_name = 'index'").fetchall():
-            con.execute(_TABLES)
+        _lay_out(con)
         _catch_up(con, reader, path)
     except BaseException as error:
         con.close()
@@ -120,6 +139,18 @@ def _opened(path: Path, reader: Reader) -> duckdb.DuckDBPyConnection:
             raise _in_the_way(path, error) from None
         raise
     return con
+
+
+def _lay_out(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables where there are none, or others."""
+    there = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'index'").fetchall()
+    if ("layout",) in there and con.execute("SELECT layout FROM layout").fetchall() == [(_LAYOUT,)]:
+        return
+    con.execute("BEGIN")
+    for (table,) in there:
+        con.execute(f'DROP TABLE "{table}"')
+    con.execute(_TABLES)
+    con.execute("COMMIT")
 
 
 def _catch_up(con: duckdb.DuckDBPyConnection, reader: Reader, path: Path) -> None:
@@ -132,56 +163,76 @@ def _catch_up(con: duckdb.DuckDBPyConnection, reader: Reader, path: Path) -> Non
                 con.execute(f"DELETE FROM {table}")
             last = []
     begin = last[0][0] + 1 if last else 0
-    while rows := reader.sql(
-        'SELECT rowid, episode, turn, "text" FROM turns WHERE rowid >= ? AND rowid < ? ORDER BY rowid',
-        [begin, begin + CHUNK],
-    ).rows:
+    while reader.sql(f"SELECT 1 FROM turns WHERE rowid >= {begin} LIMIT 1").rows:
+        said = reader.columns(
+            f"SELECT rowid::INTEGER AS doc, episode, turn, {_PLAIN.format(chr(34) + 'text' + chr(34))} AS plain "
+            f"FROM turns WHERE rowid >= {begin} AND rowid < {begin + CHUNK} ORDER BY rowid"
+        )
         begin += CHUNK
-        _add(con, rows)
+        _add(con, said)
 
 
-def _add(con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+class _Numbers(dict[str, int]):
+    """A number for each word, in the order in which they are first asked for."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = number = len(self)
+        return number
+
+
+def _add(con: duckdb.DuckDBPyConnection, said: Mapping[str, Any]) -> None:
     """Index some turns, in one transaction."""
+    import numpy as np
+
+    numbers, lengths = _Numbers(), []
+    said_words: list[int] = []
+    for plain in said["plain"].tolist():
+        said_words += map(numbers.__getitem__, forms := _forms(plain))
+        lengths.append(len(forms))
     con.execute("BEGIN")
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE said AS SELECT unnest($1::INTEGER[]) AS doc, unnest($2::UBIGINT[]) AS episode, "
-        'unnest($3::INTEGER[]) AS turn, unnest($4::VARCHAR[]) AS "text"',
-        [list(column) for column in zip(*rows, strict=True)],
+        "CREATE OR REPLACE TEMP TABLE forms AS SELECT unnest($1::VARCHAR[]) AS form, unnest($2::INTEGER[]) AS number",
+        [list(numbers), list(numbers.values())],
     )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE tokens AS "
-        f"SELECT doc, unnest({_WORDS.format(chr(34) + 'text' + chr(34))}) AS form FROM said"
+        "INSERT INTO words SELECT (SELECT count(*) FROM words) + row_number() OVER (ORDER BY number), form, "
+        "stem(form, 'porter') FROM forms ANTI JOIN words USING (form)"
     )
-    # Each form is stemmed once, not once for each time that it was said.
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE forms AS SELECT form, stem(form, 'porter') AS stem FROM "
-        "(SELECT DISTINCT form FROM tokens)"
-    )
-    con.execute(
-        "INSERT INTO words SELECT (SELECT count(*) FROM words) + row_number() OVER (ORDER BY stem), stem FROM "
-        "(SELECT DISTINCT stem FROM forms ANTI JOIN words USING (stem))"
-    )
-    con.execute(
-        "INSERT INTO terms SELECT word, doc, count(*) FROM tokens JOIN "
-        "(SELECT form, word FROM forms JOIN words USING (stem)) USING (form) GROUP BY word, doc ORDER BY word, doc"
-    )
-    con.execute(
-        "INSERT INTO docs SELECT doc, episode, turn, coalesce(length, 0) FROM said "
-        "LEFT JOIN (SELECT doc, count(*) AS length FROM tokens GROUP BY doc) USING (doc) ORDER BY doc"
-    )
+    known = con.execute("SELECT word FROM forms JOIN words USING (form) ORDER BY number").fetchnumpy()
+    words: Any = known["word"]
+    length = np.array(lengths, dtype=np.int32)
+    place = np.repeat(np.arange(len(length)), length)  # of each word's turn
+    each = np.sort(words[np.array(said_words, dtype=np.int32)].astype(np.int64) << 32 | place)
+    first = np.flatnonzero(np.append(True, each[1:] != each[:-1])[: len(each)])
+    place = each[first] & 0xFFFFFFFF
+    counts = np.diff(first, append=len(each))
+    _insert(con, "docs", said["doc"], said["episode"], said["turn"], length)
+    _insert(con, "terms", each[first] >> 32, said["doc"][place], counts, length[place])
     con.execute("COMMIT")
 
 
-def _told(reader: Reader, ranked: Sequence[tuple[float, int, int]], words: str) -> list[Hit]:
-    episodes = sorted({episode for _, episode, _ in ranked})
+def _insert(con: duckdb.DuckDBPyConnection, table: str, *columns: Any) -> None:
+    con.register("given", {f"c{n}": column for n, column in enumerate(columns)})
+    con.execute(f"INSERT INTO {table} FROM given")
+    con.unregister("given")
+
+
+def _told(reader: Reader, ranked: Sequence[tuple[float, int]], words: str) -> list[Hit]:
+    if not ranked:
+        return []
+    # One by one: of `rowid IN (…)` DuckDB reads every turn's text.
+    turns = " UNION ALL ".join(
+        f'SELECT rowid AS doc, episode, turn, seat, "text" FROM turns WHERE rowid = {doc}'
+        for _, doc in ranked
+    )
     rows = reader.sql(
-        'SELECT t.episode, t.turn, t.seat, a.protocol, e.task, t."text" FROM turns t JOIN episodes e '
-        f"USING (episode) JOIN arms a USING (arm) WHERE t.episode IN ({', '.join(map(str, episodes)) or 'NULL'})"
+        f'SELECT t.doc, t.episode, t.turn, t.seat, a.protocol, e.task, t."text" FROM ({turns}) t '
+        "JOIN episodes e USING (episode) JOIN arms a USING (arm)"
     ).rows
-    said = {(episode, turn): rest for episode, turn, *rest in rows}
+    said = {doc: rest for doc, *rest in rows}
     hits = []
-    for score, episode, turn in ranked:
-        seat, protocol, task, text = said[episode, turn]
+    for score, doc in ranked:
+        episode, turn, seat, protocol, task, text = said[doc]
         hits.append(Hit(score, hex_id(episode), turn, seat, protocol, task, _around(text, words)))
     return hits
 

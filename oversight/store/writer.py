@@ -186,7 +186,8 @@ class Writer:
         try:
             if not self.failed and (self._rows or self._first):
                 self._commit(self._rows, self._first)
-            self.con.execute(f"CHECKPOINT {CATALOG}")
+            with contextlib.suppress(duckdb.TransactionException):  # a reader is at it: all is in the log
+                self.con.execute(f"CHECKPOINT {CATALOG}")
         except duckdb.Error as error:
             self.failed = self.failed or _as_store_error(self.path, error)
         finally:

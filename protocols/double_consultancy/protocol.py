@@ -5,7 +5,7 @@ from oversight import Ask, Case, Judge, Role, Script, Seat, Speak, Together, Use
 
 @protocol(seats=("judge", Role("consultant", argues="each", reads=True)))
 def double_consultancy(case: Case, rounds: int = 3, ask: bool = True) -> Script:
-    """A consultancy for each answer, side by side; the judge reads them all and decides. (Arnesen 2024 §2.3)
+    """A consultancy for each answer, side by side; the judge reads them all and decides. (Arnesen 2024)
 
     rounds: how many times each consultant speaks
     ask: the judge puts a question to a consultant before each of its rounds after the first

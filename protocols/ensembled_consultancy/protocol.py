@@ -22,7 +22,7 @@ Pooling = Literal["mean", "log_odds", "majority"]
 
 @protocol(seats=("judge", Role("consultant", argues="each", reads=True)))
 def ensembled_consultancy(case: Case, rounds: int = 3, ask: bool = True, pool: Pooling = "mean") -> Script:
-    """A consultancy for each answer, judged one by one; the verdicts are pooled. (Arnesen 2024 §2.3)
+    """A consultancy for each answer, judged one by one; the verdicts are pooled. (Arnesen 2024)
 
     rounds: how many times each consultant speaks
     ask: the judge puts a question to a consultant before each of its rounds after the first

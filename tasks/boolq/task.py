@@ -45,7 +45,7 @@ class Row:
 def boolq(
     *, seed: int, split: Literal["validation", "train"] = "validation"
 ) -> Iterator[tuple[Question, Label]]:
-    """Yes/no questions on a paragraph of about 90 words, hidden from the judge. (Kenton 2024 §3.1, Appendix F.1)
+    """Yes/no questions on a paragraph of about 90 words, hidden from the judge. (Kenton 2024)
 
     split: "validation" or "train".
     """

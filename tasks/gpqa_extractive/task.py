@@ -18,7 +18,7 @@ from oversight import gpqa as source
 def gpqa_extractive(
     *, seed: int, subset: Literal["main", "diamond", "extended"] = "main", answers: Literal[2, 4] = 2
 ) -> Iterator[tuple[Question, Label]]:
-    """Very hard questions of natural science; the explanation is hidden from the judge. (Kenton 2024 §3.1, Appendix F.1)
+    """Very hard questions of natural science; the explanation is hidden from the judge. (Kenton 2024)
 
     subset: "main" (448 questions), "diamond" (198 of them, right for both experts) or "extended" (546).
     answers: 2 (the right answer and one of the three wrong ones, drawn by the seed) or all 4.

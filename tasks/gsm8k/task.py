@@ -21,7 +21,7 @@ from .solution import common_form, same, written
 def gsm8k(
     *, seed: int, split: Literal["test", "train"] = "test", wrong: str = ""
 ) -> Iterator[tuple[Question, Label]]:
-    """Word problems with two worked solutions, one right and one wrong: GSM8KQA. (Kenton 2024 §3.1)
+    """Word problems with two worked solutions, one right and one wrong: GSM8KQA. (Kenton 2024)
 
     split: "test" or "train".
     wrong: a file with a right and a wrong solution a problem, which `oversight make gsm8k` writes; needed.

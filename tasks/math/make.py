@@ -1,6 +1,6 @@
 """Making pairs for MATH: a model writes solutions, and comparing final answers says which are right.
 
-As for GSM8KQA (Kenton et al. 2024 §3.1): draws of one model, of which one boxes the official answer and another
+As for GSM8KQA (Kenton et al. 2024): draws of one model, of which one boxes the official answer and another
 does not.
 """
 

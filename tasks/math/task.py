@@ -28,7 +28,7 @@ def math(
     show: Literal["answer", "solution"] = "answer",
     wrong: str = "",
 ) -> Iterator[tuple[Question, Label]]:
-    """Competition problems with a right and a wrong answer. (Hendrycks et al. 2021; pairs as Kenton 2024 §3.1)
+    """Competition problems with a right and a wrong answer. (Hendrycks et al. 2021; pairs as Kenton 2024)
 
     split: "test" or "train".
     subjects: "all", or one or more of the seven joined by "+", e.g. algebra+geometry.

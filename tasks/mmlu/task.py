@@ -25,7 +25,7 @@ def mmlu(
     answers: Literal[2, 4] = 2,
     subjects: str | None = None,
 ) -> Iterator[tuple[Question, Label]]:
-    """Exam questions in 56 subjects, from school to profession. (Kenton 2024 §3.1, Appendix F.2)
+    """Exam questions in 56 subjects, from school to profession. (Kenton 2024)
 
     split: "test", "validation" or "dev" (five questions a subject).
     answers: 2 (the right option and one of the three wrong ones, drawn by the seed) or all 4.

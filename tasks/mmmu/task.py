@@ -28,7 +28,7 @@ def mmmu(
     answers: Literal[2, "all"] = 2,
     explained: bool = True,
 ) -> Iterator[tuple[Question, Label]]:
-    """Multiple-choice questions of college courses with their images. (Kenton 2024 §3.1)
+    """Multiple-choice questions of college courses with their images. (Kenton 2024)
 
     split: "validation" or "dev"; the answers of "test" are not public.
     subjects: "all", or one or more folders of the data set joined by "+", e.g. Music+Biology.

@@ -21,7 +21,7 @@ COLUMNS = ("id", "context", "question", "answer", "options")
     licence="MIT",
 )
 def prontoqa(*, seed: int, hidden: bool = False) -> Iterator[tuple[Question, Label]]:
-    """Is a statement true or false? The right chain of reasoning against its negation. (Kenton 2024 §3.1)
+    """Is a statement true or false? The right chain of reasoning against its negation. (Kenton 2024)
 
     hidden: true to hide the rules from the judge, as a passage.
     """

@@ -1,6 +1,6 @@
 """A fictional ontology: made-up kinds, rules about them, and the one chain of rules that proves a statement.
 
-The recipe of PrOntoQA (Saparov & He 2023, §3): a chain of rules applied by modus ponens, rules that do not
+The recipe of PrOntoQA (Saparov & He 2023): a chain of rules applied by modus ponens, rules that do not
 apply beside it, and words that mean nothing, so that nothing can be remembered. Added to it: a rule may
 speak of what something is not, so that every step of a chain is as often negated as not.
 """

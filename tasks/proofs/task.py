@@ -27,7 +27,7 @@ def proofs(
     negate: Choice["all", "rest"] = "all",
     hidden: bool = False,
 ) -> Iterator[tuple[Question, Label]]:
-    """Statements that rules about made-up kinds prove or refute. Endless. (Saparov & He 2023; Kenton 2024 §3.1)
+    """Statements that rules about made-up kinds prove or refute. Endless. (Saparov & He 2023; Kenton 2024)
 
     hops: rules that the proof applies one after the other, 1 to 20.
     distractors: rules beside those of the proof, 0 to 60.

@@ -24,7 +24,7 @@ def quality(
     answers: Literal[2, 4] = 2,
     hard: bool | None = None,
 ) -> Iterator[tuple[Question, Label]]:
-    """Questions on stories of about 5,000 words, hidden from the judge. (Kenton 2024 §3.1; Khan 2024)
+    """Questions on stories of about 5,000 words, hidden from the judge. (Kenton 2024; Khan 2024)
 
     split: "validation" or "train".
     answers: 2 (the right answer and one of the three wrong ones, drawn by the seed) or all 4.

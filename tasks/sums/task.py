@@ -24,7 +24,7 @@ BLOCK = 64
 def sums(
     *, seed: int, steps: int = 3, style: Literal["code", "prose"] = "code"
 ) -> Iterator[tuple[Question, Label]]:
-    """Word problems with a right solution and one with a slip, both checked by running. Endless. (Kenton 2024 §3.1)
+    """Word problems with a right solution and one with a slip, both checked by running. Endless. (Kenton 2024)
 
     steps: operations of the longer of the two solutions, 1 to 8.
     style: "code" (short Python functions) or "prose" (the same steps in sentences).

@@ -20,7 +20,7 @@ SPLIT = "validation"
     publish=False,
 )
 def truthfulqa(*, seed: int, answers: Literal[2, "all"] = 2) -> Iterator[tuple[Question, Label]]:
-    """Questions that many people answer falsely. (Kenton 2024 §3.1, Appendix F.2)
+    """Questions that many people answer falsely. (Kenton 2024)
 
     answers: 2 (the right option and one of the wrong ones, drawn by the seed) or "all" (2 to 13).
     """

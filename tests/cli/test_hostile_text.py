@@ -178,8 +178,8 @@ def test_any_text_goes_through_the_store_and_out_again(text: str) -> None:
     with duckdb.connect(":memory:") as con:
         assert con.execute("SELECT ?", [text]).fetchall() == [(text,)]
     table = Table(["a", "b"], ["VARCHAR", "VARCHAR[]"], [(text, [text])])
-    assert json.loads(results._text(table, "json")) == [{"a": text, "b": [text]}]
-    back = list(csv.reader(io.StringIO(results._text(table, "csv"), newline="")))
+    assert json.loads("".join(results._text([table], "json"))) == [{"a": text, "b": [text]}]
+    back = list(csv.reader(io.StringIO("".join(results._text([table], "csv")), newline="")))
     assert back[1][0] == text and json.loads(back[1][1]) == [text]
 
 

@@ -13,7 +13,7 @@ from oversight.measure.accuracy import interval, of_groups, of_strata
 
 
 def by_hand(decided, right):
-    """Miller 2024 eq. 4 with the correction groups / (groups − 1), and the t interval."""
+    """Miller 2024 with the correction groups / (groups − 1), and the t interval."""
     n, groups = sum(decided), len(decided)
     mean = sum(right) / n
     residuals = [k - m * mean for m, k in zip(decided, right, strict=True)]
@@ -33,9 +33,9 @@ def test_the_clustered_interval_equals_arithmetic_by_hand(seed):
 
 
 def test_groups_of_one_give_the_plain_t_interval():
-    values = [1, 0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 1]
-    found = interval([1] * 12, values)
-    low, high = t.interval(0.95, 11, np.mean(values), np.std(values, ddof=1) / math.sqrt(12))
+    values = [1, 0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 1] * 3
+    found = interval([1] * 36, values)
+    low, high = t.interval(0.95, 35, np.mean(values), np.std(values, ddof=1) / math.sqrt(36))
     assert (found.low, found.high) == pytest.approx((low, high))
 
 

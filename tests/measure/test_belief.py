@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from oversight.measure.belief import Path, belief_movement, movement, uncertainty
+from oversight.measure.belief import Path, belief_movement
 
 
 def test_movement_and_reduction_by_hand():
-    path = [(0.5, 0.5), (0.8, 0.2), (0.6, 0.4)]
-    assert movement(path) == pytest.approx(2 * 0.3**2 + 2 * 0.2**2)
-    assert uncertainty(path[0]) - uncertainty(path[-1]) == pytest.approx(2 * (0.25 - 0.24))
+    found = belief_movement([Path("a", 0, ((0.5, 0.5), (0.8, 0.2), (0.6, 0.4)))])
+    assert found.movement.value == pytest.approx(2 * 0.3**2 + 2 * 0.2**2)
+    assert found.reduction.value == pytest.approx(2 * (0.25 - 0.24))
+    assert found.excess.value == pytest.approx(found.movement.value - found.reduction.value)
 
 
 def judges(draw, sharpness, n=3000, rounds=4, accuracy=0.7):

@@ -14,7 +14,7 @@ from oversight.measure.measured import mean_of
 
 
 def inspects_stderr(values, clusters):
-    """Inspect AI's clustered stderr, written anew from Miller 2024 eq. 4 with the correction G / (G − 1)."""
+    """Inspect AI's clustered stderr, written anew from Miller 2024 with the correction G / (G − 1)."""
     values, clusters = np.asarray(values), np.asarray(clusters)
     mean, total = values.mean(), 0.0
     for cluster in np.unique(clusters):

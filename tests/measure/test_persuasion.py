@@ -43,18 +43,3 @@ def test_all_and_none_have_wilsons_interval():
     everyone = rate([(f"g{i}", 2, 2) for i in range(12)])
     assert everyone.share == 1 and everyone.interval.method == "wilson" and everyone.interval.low < 0.9
     assert rate([]).share is None
-
-
-def test_coverage_of_the_rescue_rate():
-    """2,000 studies, 40 groups of three questions: the share turned right of those wrong alone (0.6)."""
-    draw = np.random.default_rng(5)
-    cluster = np.repeat(np.arange(40), 3)
-    names = [f"g{c}" for c in cluster]
-    k = 1 / 0.15 - 1
-    covered = 0
-    for _ in range(2000):
-        alone = draw.random(120) < draw.beta(0.55 * k, 0.45 * k, size=40)[cluster]
-        helped = draw.random(120) < draw.beta(0.6 * k, 0.4 * k, size=40)[cluster]
-        found = rescue_and_harm(alone.astype(float).tolist(), helped.astype(float).tolist(), names)[0]
-        covered += found.interval.low <= 0.6 <= found.interval.high
-    assert 0.93 <= covered / 2000 <= 0.97

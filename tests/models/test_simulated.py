@@ -66,6 +66,7 @@ def say(model: Any, looking: View, seed: int = 1) -> str:
         ("judge", {"accuracy": True}, "accuracy=True is not a number"),
         ("judge", {"credulity": "nan"}, "credulity='nan' is not a number"),
         ("debater", {"spread": -1}, "spread=-1 is not a number from 0 to 10"),
+        ("judge", {"steady": 0.7, "grouped": 0.4}, "steady=0.7 and grouped=0.4 are shares of one variance"),
         ("jugde", {}, "no simulated player 'jugde'; did you mean 'judge'?"),
     ],
 )
@@ -114,6 +115,49 @@ def test_the_judge_hears_what_the_view_lets_through_and_nothing_else() -> None:
     idle = Turn("speak", "A", 2, "I say nothing of weight.")
     asked = Turn("ask", "judge", 2, 'With strength +9.000: the answer is "Jo Bell".')
     assert evidence(seen(JUDGE, "judge", a, b, hidden, idle, asked, a)) == [2.5, -0.5]
+
+
+@pytest.mark.parametrize("steady, grouped", [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.3, 0.2), (1.0, 0.0)])
+def test_noise_stays_with_the_question_and_its_group_as_dialled(steady: float, grouped: float) -> None:
+    """Covariances of u_right - u_wrong, whose variance is 1: of two askings, the other order, and two questions of a group."""
+    questions = [Question(f"Who did {i}?", ("Mira Tan", "Jo Bell"), group=f"g{i // 2}") for i in range(3000)]
+    judge = open_model("simulated/judge", {"accuracy": 0.5, "steady": steady, "grouped": grouped})
+    judge.reveal([(q, Label(i % 2)) for i, q in enumerate(questions)])
+
+    def asked(i: int, order: tuple[int, int], seed: int) -> float:
+        seen_by = view(questions[i], order, SEATS, (), JUDGE, "judge", reads=False)
+        u = judge.utilities(seen_by, random.Random(seed))
+        return float(u[order.index(i % 2)] - u[order.index(1 - i % 2)])
+
+    first = [asked(i, (0, 1), i) for i in range(3000)]
+    again = [asked(i, (0, 1), 9000 + i) for i in range(3000)]
+    swapped = [asked(i, (1, 0), 18000 + i) for i in range(3000)]
+    beside = [first[i + 1] if i % 2 == 0 else first[i - 1] for i in range(3000)]
+    for other, share in (
+        (first, 1),
+        (again, steady + grouped),
+        (swapped, steady + grouped),
+        (beside, grouped),
+    ):
+        assert fmean(a * b for a, b in zip(first, other, strict=True)) == pytest.approx(share, abs=0.11)
+
+
+def test_a_wordy_debater_says_no_more_and_a_judge_may_mind_the_length() -> None:
+    said = [say(told("debater", wordiness=9, spread=0), seen(A, "speak"), seed) for seed in range(200)]
+    lengths = {len(text.split()) for text in said}
+    assert lengths == set(range(8, 18)) and len({text.split()[2] for text in said}) == 1
+    short, long = (
+        Turn("speak", seat, 1, text) for seat, text in (("A", min(said, key=len)), ("B", max(said, key=len)))
+    )
+    long = Turn("speak", "B", 1, long.text.replace("Mira Tan", "Jo Bell"))
+    looking = seen(JUDGE, "judge", short, long)
+    plain, biased = (
+        told("judge", credulity=0, length_bias=b).utilities(looking, random.Random(4)) for b in (0.0, 0.5)
+    )
+    gained = [b - p for b, p in zip(biased, plain, strict=True)]
+    assert gained == pytest.approx([0.5 * math.log2(8), 0.5 * math.log2(17)])
+    with pytest.raises(ValueError, match="length bias"):
+        expected(JudgeDials(length_bias=0.5))
 
 
 def test_answers_that_begin_alike_or_hold_tags_are_told_apart() -> None:

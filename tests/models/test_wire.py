@@ -169,7 +169,10 @@ def test_litellm_reads_both(monkeypatch: pytest.MonkeyPatch) -> None:
     import litellm
 
     async def ask(**asked: Any) -> Any:
-        return await litellm.acompletion(messages=HELLO, num_retries=0, **asked)
+        try:
+            return await litellm.acompletion(messages=HELLO, num_retries=0, **asked)
+        finally:  # it keeps a client for each event loop, with its connections
+            await litellm.close_litellm_async_clients()
 
     with Wire(always(Reply("Hi.", usage=Usage(9, 3, cached=2)))) as wire:
         one = asyncio.run(ask(model="openai/gpt-test", api_base=wire.openai, api_key=wire.key))

@@ -21,7 +21,8 @@ from oversight.episode import Run
 from oversight.report import document
 from oversight.report.document import plain, write_report
 from oversight.report.folder import MARK
-from oversight.report.sections import Section, sections
+from oversight.report.measures import sections, statements
+from oversight.report.sections import Section
 from oversight.report.terminal import percent
 from oversight.store.reading import open_reader
 
@@ -30,7 +31,17 @@ ARMS = ("direct", "direct:passage=true", "consultancy:rounds=1,ask=false", "deba
 OPEN = ("consultancy:rounds=1,ask=false,side=open", "debate:rounds=1,side=open")
 JUDGE = "simulated/judge:accuracy=0.62,credulity=0.9,passage_accuracy=0.95,beliefs=true"
 DEBATER = "simulated/debater:truth_advantage=0.9"
-FIGURES = ("accuracy", "differences", "sides", "reliability", "beliefs", "cost")
+FIGURES = (
+    "accuracy",
+    "differences",
+    "rescue-and-harm",
+    "win-rates",
+    "score-difference",
+    "sides",
+    "calibration",
+    "belief-by-round",
+    "frontier",
+)
 HOSTILE = "<img src=x onerror=alert(1)>|[x](http://evil.example)`*_</details><script>\x1b[31m"
 
 
@@ -77,7 +88,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found(db: Path, run: int | None = None) -> dict[str, Section]:
     with open_reader(db) as reader:
-        return {section.name: section for section in sections(reader, run)}
+        return sections(reader, run)
 
 
 def test_it_is_one_page_one_text_and_each_figure_in_both_formats(written: Path) -> None:
@@ -120,12 +131,12 @@ def test_page_and_text_have_the_same_numbers_which_are_those_of_the_terminals_re
 def test_every_table_and_figure_carries_sql_that_runs(simulated: Path, written: Path) -> None:
     page, text = (Page((written / "report.html").read_text()).text, (written / "report.md").read_text())
     with open_reader(simulated) as reader:
-        for section in sections(reader):
-            assert bool(section.sql) or not (section.table or section.figures), section.name
-            for statement in section.sql.values():
+        for name, section in sections(reader).items():
+            assert statements(name), name
+            for statement in statements(name).values():
                 assert statement in page and statement in text
                 if section.figures:
-                    assert reader.sql(statement).rows, section.name
+                    assert reader.sql(statement).rows, name
 
 
 def test_the_sql_of_the_open_split_is_that_of_the_view(simulated: Path) -> None:
@@ -146,7 +157,7 @@ def test_the_sql_of_the_open_split_is_that_of_the_view(simulated: Path) -> None:
 
 def test_the_belief_by_round_is_that_of_the_view(simulated: Path) -> None:
     """One round of two speeches: beliefs after none and after two turns."""
-    table = found(simulated)["beliefs"].table
+    table = found(simulated)["belief by round"].table
     assert table is not None
     told = {row[3]: row[4] for row in table.rows if row[2] == "debate:rounds=1"}
     sql = (
@@ -183,13 +194,21 @@ def test_of_many_arms_each_is_compared_with_the_floor_and_that_is_said(play: Pla
 def test_a_figure_without_data_says_why_it_is_not_there(play: Play, tmp_path: Path) -> None:
     play("direct", limit=8)
     told = found(tmp_path / "db.duckdb")
-    assert [name for name, section in told.items() if section.figures] == ["accuracy", "cost"]
+    assert [name for name, section in told.items() if section.figures] == ["accuracy", "frontier"]
     reasons = {
         "differences": "only one arm",
         "sides": "side=open",
-        "elo": "--opponent",
-        "reliability": "elicit=",
-        "beliefs": "beliefs=true",
+        "strength": "--opponent",
+        "calibration": "elicit=",
+        "belief by round": "beliefs=true",
+        "belief": "beliefs=true",
+        "score difference": "elicit=",
+        "win rates": "somebody argues",
+        "rescue and harm": "the judge alone",
+        "preferences": "no debate",
+        "leaks": "somebody argues",
+        "readings": "elicit=",
+        "gap": "the judge alone",
     }
     for name, words in reasons.items():
         assert words in (told[name].missing or "") and "\n" not in (told[name].missing or "")
@@ -197,9 +216,11 @@ def test_a_figure_without_data_says_why_it_is_not_there(play: Play, tmp_path: Pa
     out = tmp_path / "out"
     with open_reader(tmp_path / "db.duckdb") as reader:
         files = write_report(reader, out)
-    assert {"figures/accuracy.png", "figures/cost.svg"} < set(files) and "figures/elo.png" not in files
+    assert {"figures/accuracy.png", "figures/frontier.svg"} < set(
+        files
+    ) and "figures/strength.png" not in files
     for name in ("report.md", "report.html"):
-        assert (out / name).read_text().count("Nothing to show: ") == 6
+        assert (out / name).read_text().count("Nothing to show: ") == len(reasons)
 
 
 def test_undecided_verdicts_are_told_and_never_scored(play: Play, replies: Any, tmp_path: Path) -> None:
@@ -216,7 +237,7 @@ def test_accuracy_stands_against_elo_where_debaters_met_each_other_and_themselve
 ) -> None:
     debaters = [f"simulated/debater:skill={s},truth_advantage={s}" for s in (0.1, 1.5)]
     play("debate:rounds=1", judge=JUDGE, debater=debaters, opponents=debaters, limit=40, order="both")
-    section = found(tmp_path / "db.duckdb")["elo"]
+    section = found(tmp_path / "db.duckdb")["strength"]
     assert section.table is not None
     weak, strong = (float(row[4]) for row in section.table.rows if row[3] == "rating")
     assert weak < 0 < strong
@@ -259,16 +280,16 @@ def test_hostile_names_are_text_in_the_page_and_in_the_markdown(
     play("direct", "debate:rounds=1", limit=8)
     told = document.sections
 
-    def hostile(reader: Any, run: int | None) -> list[Section]:
+    def hostile(reader: Any, run: int | None) -> dict[str, Section]:
         """As a task, judge and protocol of that name would be told."""
         found = told(reader, run)
-        changed = []
-        for s in found:
+        changed = {}
+        for name, s in found.items():
             table = s.table and type(s.table)(
                 s.table.head, tuple((HOSTILE, *r[1:]) for r in s.table.rows), s.table.names
             )
             figures = tuple(type(f)(f.name, HOSTILE, f.drawing) for f in s.figures)
-            changed.append(type(s)(s.name, s.title, (HOSTILE,), figures, HOSTILE, table, s.sql))
+            changed[name] = type(s)(s.title, (HOSTILE,), figures, HOSTILE, table)
         return changed
 
     monkeypatch.setattr(document, "sections", hostile)
@@ -288,7 +309,7 @@ def test_hostile_names_are_text_in_the_page_and_in_the_markdown(
     kinds = {tag for tag, _ in markdown.tags}
     assert kinds.isdisjoint({"script", "a", "em", "strong", "s"})
     assert {attrs["src"] for tag, attrs in markdown.tags if tag == "img"} == {
-        f"figures/{n}.png" for n in ("accuracy", "differences", "cost")
+        f"figures/{n}.png" for n in ("accuracy", "differences", "rescue-and-harm", "win-rates", "frontier")
     }
     assert markdown.text.count(shown) > 20
     assert b"\x1b" not in files["report.md"] + files["report.html"]

@@ -103,10 +103,13 @@ def test_a_value_is_drawn_where_the_axis_says(monkeypatch: pytest.MonkeyPatch):
     assert low > high  # the first row is at the top
 
 
-def test_no_label_lies_on_another(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    "name", ["debate:rounds={},order=sequential,cross=true", "debate:rounds=1,side=open (debater skill={})"]
+)
+def test_no_label_lies_on_another(name: str, monkeypatch: pytest.MonkeyPatch):
     made = []
     monkeypatch.setattr(figures, "_saved", lambda figure, *_: made.append(figure) or b"")
-    names = [f"debate:rounds={n},order=sequential,cross=true" for n in range(9)]
+    names = [name.format(n) for n in range(9)]
     panels = tuple(Panel(name, tuple(Point(s, 0.2, 0.5, 0.4, 0.6) for s in names)) for name in names)
     draw(Panels(panels, "tokens an episode (prompt and completion)", "judge accuracy", "number"))
     (figure, _) = made
@@ -115,6 +118,16 @@ def test_no_label_lies_on_another(monkeypatch: pytest.MonkeyPatch):
     for n, one in enumerate(boxes):
         assert not any(one.overlaps(other) for other in boxes[n + 1 :])
         assert one.x0 >= -1 and one.x1 <= figure.bbox.width + 1
+
+
+def test_rounds_are_whole_and_zero_is_in_sight(monkeypatch: pytest.MonkeyPatch):
+    made = []
+    monkeypatch.setattr(figures, "_saved", lambda figure, *_: made.append(figure) or b"")
+    draw(Panels((Panel("", (Point("a", 0, 0.5), Point("a", 1, 0.6))),), "rounds", "belief", "number"))
+    assert all(tick == round(tick) for tick in made[0].axes[0].get_xticks())
+    draw(Rows((Dot("r", "a", 1.2, 1.1, 1.3),), "score difference", "number", zero=True))
+    low, high = made[-1].axes[0].get_xlim()
+    assert low <= 0 < 1.3 <= high
 
 
 def test_the_users_own_settings_change_nothing(tmp_path: Path):

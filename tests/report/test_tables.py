@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import random
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from oversight.report.tables import plain_table, print_table
 
@@ -26,6 +29,21 @@ def printed(rows: list[list[str]], file: io.StringIO, **how: str) -> list[str]:
         table.add_row(*row)
     print_table(table, file, **how)
     return file.getvalue().splitlines()
+
+
+def test_a_pipe_gets_what_rich_prints_where_there_is_room() -> None:
+    draw = random.Random(1)
+    for _ in range(50):
+        table = plain_table(*(draw.choice(["n", "a long head", "北京"]) for _ in range(draw.randint(1, 4))))
+        for column in table.columns:
+            column.justify = draw.choice(["left", "right"])
+        for _ in range(draw.randint(0, 4)):
+            cells = ["x", "", "a b  ", Text("Ärger 北京 " * draw.randint(0, 3)), Text("NULL", "dim")]
+            table.add_row(*(draw.choice(cells) for _ in table.columns))
+        ours, theirs = io.StringIO(), io.StringIO()
+        print_table(table, ours)
+        Console(file=theirs, highlight=False, width=10_000_000).print(table, crop=False)
+        assert ours.getvalue() == theirs.getvalue()
 
 
 def test_what_fits_is_a_table() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -59,3 +61,36 @@ def test_a_name_with_a_quote_in_it_is_only_a_name(tmp_path: Path) -> None:
     path = tmp_path / "it's; DROP.duckdb"
     open_for_writing(path).close()
     assert path.exists()
+
+
+READING = """
+import resource, sys
+from pathlib import Path
+from oversight.store.reading import open_reader
+with open_reader(Path(sys.argv[1])) as reader:
+    reader.sql("SELECT 1")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for table, column in (("turns", "full"), ("verdicts", "raw"), ("choices", "first_raw"), ("calls", "notes")):
+        ((size,),) = reader.sql(f'SELECT sum(length("{column}")) FROM {table}').rows
+        assert size == 4 * 300_000, (table, size)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_few_huge_replies_are_read_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "huge.duckdb"
+    con = open_for_writing(path)
+    for table, column in (
+        ("turns", "full"),
+        ("verdicts", "raw"),
+        ("choices", "first_raw"),
+        ("calls", "notes"),
+    ):
+        con.execute(
+            f"INSERT INTO {table} (\"{column}\") SELECT CASE WHEN i % 500 = 7 THEN rpad(i::VARCHAR, 300000, i || '.') END "
+            "FROM range(2000) t(i)"
+        )
+    con.execute("CHECKPOINT oversight_db")
+    con.close()
+    done = subprocess.run([sys.executable, "-c", READING, path], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) < 100 * 1024, "KiB: DuckDB reads a text again for every NULL after it"

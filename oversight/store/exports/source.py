@@ -7,6 +7,7 @@ column is blanked unless it is known to say nothing of a question, so that a col
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.secrecy import MASK, keys_there
+from oversight.store.backup import backup
 from oversight.store.database import cannot_open, check_ours, first_line, literal, sql_file, tables
 from oversight.store.reading import open_reader
 
@@ -120,16 +122,29 @@ class Source:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """Open a database for export. Raises `StoreError` as reading does, and where a run is writing it: its tables
-    would be of different moments."""
+    """Open a database for export; one that a run is writing, as it is at this moment. Raises `StoreError` as
+    reading does."""
     with open_reader(path) as reader:
-        if reader.live:
-            raise StoreError(f"{path} is being written by a run: export it when that has ended")
+        live = reader.live
         if not reader.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'episodes'").rows:
             raise StoreError(f"{path} is empty: fill it with `oversight run`, or name another with --db")
+    if not live:
+        with _opened(path, path) as source:
+            yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="oversight-") as folder:
+        copy = Path(folder) / "moment.duckdb"
+        backup(path, copy)  # table by table they would be of different moments
+        with _opened(path, copy) as source:
+            yield source
+
+
+@contextmanager
+def _opened(path: Path, file: Path) -> Iterator[Source]:
+    """The database called `path`, read from `file`."""
     con = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
     try:
-        con.execute(f"ATTACH {literal(path)} AS {FILE} (READ_ONLY)")
+        con.execute(f"ATTACH {literal(file)} AS {FILE} (READ_ONLY)")
         check_ours(con, path, FILE)
         yield Source(con, path, _veil(con))
     except duckdb.IOException as error:
