@@ -119,7 +119,7 @@ class Reader:
         """As `sql`, but at most so many rows: DuckDB works out no more than it must to know them."""
         with self._lock:
             if self._con is None:
-                self._con, self._port = _open(self.path)
+                self._con, self._port = _open(self.path, self.patience)
             _must_read(self._con, query)
         plain = query.strip().rstrip(";")
         try:
