@@ -74,18 +74,20 @@ def play_plan(
     """
     progress = progress or Progress()
     budget = budget_of(plan.experiment, plan.models)
+    run = int.from_bytes(secrets.token_bytes(8), "big")
+    begun = (run, plan.experiment.seed, masked(command), _config(plan), _code(), len(plan))
     log, shared = (
         (Log(plan.experiment.db.resolve()), None)
         if sharing is None
-        else sharing.open(plan, progress, retry_failed)
+        else sharing.open(plan, progress, retry_failed, begun)
     )
-    run = int.from_bytes(secrets.token_bytes(8), "big")
     server = None
     began = time.monotonic()
     status = "crashed"
     try:
         _reveal(plan)
-        log.begin(run, plan.experiment.seed, masked(command), _config(plan), _code(), len(plan))
+        if sharing is None:
+            log.begin(*begun)
         server = serve(log.writer.con, log.path) if sharing is None else sharing.serve(log)
         progress.planned, progress.models = len(plan), tuple(plan.models)
         with _rare_collections():

@@ -52,6 +52,10 @@ class Unheard(StoreError):
     """No answer came. The message may or may not have arrived."""
 
 
+class Ended(StoreError):
+    """The other side has ended."""
+
+
 @dataclass(frozen=True)
 class Address:
     """Where to listen, or whom to join: a host, a port, and whether what is said there is encrypted."""
@@ -215,7 +219,7 @@ class Link:
                 ) from None
             raise Unheard(why) from None
         if isinstance(answer, dict) and "error" in answer:
-            raise StoreError(str(answer["error"]))
+            raise (Ended if answer.get("ended") else StoreError)(str(answer["error"]))
         return answer
 
     def _attached(self) -> duckdb.DuckDBPyConnection:

@@ -21,7 +21,7 @@ from oversight.errors import StoreError, UserError
 from oversight.store.database import HeldFile
 from oversight.store.log import Log
 from oversight.store.serve import Note, Server, note_path, read_note, serve
-from oversight.store.share import TOKEN, Address, Endpoint, Link, address_of, given_token
+from oversight.store.share import TOKEN, Address, Ended, Endpoint, Link, address_of, given_token
 
 if TYPE_CHECKING:
     from oversight.engine.plan import Plan
@@ -69,8 +69,10 @@ class Sharing:
     tell: Callable[[str], None] = lambda line: None
     _endpoint: Endpoint | None = field(default=None, init=False)
 
-    def open(self, plan: Plan, progress: Progress, retry_failed: bool) -> tuple[Log, Shared]:
-        """The log to play with, and who leases. Raises `StoreError` where the run cannot be owned or joined."""
+    def open(
+        self, plan: Plan, progress: Progress, retry_failed: bool, begun: tuple[int, int, str, str, str, int]
+    ) -> tuple[Log, Shared]:
+        """The log to play with, begun by what `Log.begin` takes, and who leases. Raises `StoreError` where the run cannot be owned or joined."""
         if plan.experiment.batch:
             raise UserError("--batch gathers the calls of one process: leave it out, or --share")
 
@@ -80,6 +82,11 @@ class Sharing:
 
             told = partial(self._joined, owner)
             guest = Guest(plan, progress, digest(plan, retry_failed), link, owner, gone, told)
+            try:
+                guest.begin(*begun)
+            except BaseException:
+                guest.close()
+                raise
             return cast(Log, guest), guest  # it is a log in all that the engine asks of one
 
         if self.join is not None:
@@ -104,15 +111,29 @@ class Sharing:
                         "--share as well, wait for it to end, or name another --db"
                     ) from None
                 link = Link(address_of(note.share), note.share_token)
-                return joined(link, f"{plan.experiment.db} (process {note.pid})", gone_of(note))
-            return self._owned(plan, progress, retry_failed, log)
+                try:
+                    return joined(link, f"{plan.experiment.db} (process {note.pid})", gone_of(note))
+                except Ended:  # meanwhile: the file is free, or another's
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.1)
+                    continue
+            return self._owned(plan, progress, retry_failed, log, begun)
 
-    def _owned(self, plan: Plan, progress: Progress, retry_failed: bool, log: Log) -> tuple[Log, Shared]:
+    def _owned(
+        self,
+        plan: Plan,
+        progress: Progress,
+        retry: bool,
+        log: Log,
+        begun: tuple[int, int, str, str, str, int],
+    ) -> tuple[Log, Shared]:
         from oversight.engine.sharing.host import Host
 
         try:
-            host = Host(plan, log, progress, retry_failed, self.ttl)
+            host = Host(plan, log, progress, retry, self.ttl)
             self._endpoint = Endpoint(host.answer, self.listen, given_token())
+            log.begin(*begun)
         except BaseException:
             log.close()
             raise

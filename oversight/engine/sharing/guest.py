@@ -33,7 +33,7 @@ from oversight.moves import Seat, Turn, Verdict
 from oversight.question import Label
 from oversight.secrecy import without_keys
 from oversight.store.log import Chosen, Reading
-from oversight.store.share import Link, Unheard
+from oversight.store.share import Ended, Link, Unheard
 
 if TYPE_CHECKING:
     from oversight.engine.play import Play
@@ -146,7 +146,7 @@ class Guest:
                 until = time.monotonic() + PATIENCE  # it is there, and busy planning or writing
             except Unheard as error:
                 if self._gone() or time.monotonic() > until:
-                    raise StoreError(
+                    raise Ended(
                         f"the run that shares {self.path} has ended or cannot be reached ({error}); every reply that it "
                         "took is kept, and the same command goes on"
                     ) from None

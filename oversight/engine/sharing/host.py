@@ -53,7 +53,7 @@ FAREWELL = 10.0
 """Seconds that the owner waits, when all is done, for workers to hear it."""
 
 
-ENDED = {"error": "the run that was to be joined has just ended; the same command goes on where it stopped"}
+ENDED = {"error": "the run that was to be joined has just ended; the same command goes on", "ended": True}
 
 
 def digest(plan: Plan, retry_failed: bool) -> str:
