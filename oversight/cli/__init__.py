@@ -28,6 +28,7 @@ from oversight.cli import (
     imports,
     listing,
     make,
+    merge,
     models,
     power,
     query,
@@ -59,6 +60,7 @@ app.command("query")(query.query)
 app.command("search")(search.search)
 app.command("check")(check.check)
 app.command("backup")(check.backup)
+app.command("merge")(merge.merge)
 app.command("list")(listing.list_)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

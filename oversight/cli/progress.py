@@ -57,7 +57,7 @@ class _Watch:
 
     @property
     def done(self) -> int:
-        return self.before + self.progress.done
+        return self.before + self.progress.done + self.progress.elsewhere.total()
 
     def line(self) -> str:
         return f"{self.done:,} of {self.planned:,} episodes{self._left()}; {self._spent()}"

@@ -16,6 +16,7 @@ from oversight.cli.common import db_option
 
 if TYPE_CHECKING:
     from oversight.engine.plan import Plan
+    from oversight.engine.sharing import Sharing
     from oversight.episode import Run
     from oversight.experiment import Experiment
     from oversight.store.reading import Reader
@@ -77,6 +78,24 @@ def run(
         typer.Option(metavar="N", help="Stop before this invocation makes more calls; those found are free."),
     ] = None,
     db: Annotated[Path | None, typer.Option(metavar="FILE", help="Default oversight.duckdb.")] = None,
+    share: Annotated[
+        bool,
+        typer.Option("--share", help="Let the same command in other terminals work on this run with it."),
+    ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where --share listens for them; default this machine alone."),
+    ] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Work on a run that another machine shares (OVERSIGHT_TOKEN)."
+        ),
+    ] = None,
+    lease: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Until a worker that is not heard loses its episodes.", min=1),
+    ] = 60.0,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Do not try failed episodes again.")
     ] = False,
@@ -96,6 +115,7 @@ def run(
     from oversight.cli.settings import experiments_of
     from oversight.secrecy import masked
 
+    sharing = _sharing(share, listen, join, lease) if share or listen or join else None
     experiments = experiments_of(
         what,
         part or [],
@@ -122,11 +142,29 @@ def run(
     for name, experiment in experiments.items():
         if len(experiments) > 1 and not quiet:
             print(f"\nPart {name or '(main)'}\n")
-        ended = play(_planner(experiment), experiment.db, command, keep_failed, dry_run, quiet, example)
+        shared = sharing and sharing()  # each part anew
+        ended = play(
+            _planner(experiment), experiment.db, command, keep_failed, dry_run, quiet, example, shared
+        )
         if ended in (3, 130):  # a limit or Ctrl-C is meant for all of them
             return ended
         status = max(status, ended)
     return status
+
+
+def _sharing(share: bool, listen: str | None, join: str | None, lease: float) -> Callable[[], Sharing]:
+    """How the run is shared. Raises `UserError` for addresses that are none, or not safe."""
+    from oversight.engine.sharing import Sharing
+    from oversight.errors import UserError
+    from oversight.store.share import address_of, given_token, listening_address
+
+    if join and (share or listen):
+        raise UserError(
+            "--join works on another process's run, --share and --listen share one's own: give either"
+        )
+    given_token()  # one that is too short is said before anything is done
+    at, whom = listening_address(listen) if listen else None, address_of(join) if join else None
+    return lambda: Sharing(at, whom, lease, lambda line: _tell(f"oversight: {line}"))
 
 
 def _planner(experiment: Experiment) -> Callable[[], Plan]:
@@ -146,11 +184,15 @@ def play(
     dry_run: bool = False,
     quiet: bool = False,
     example: bool = False,
+    sharing: Sharing | None = None,
 ) -> int:
     """Make a plan, say what it comes to, play it and report; the exit status."""
     from oversight.cli.progress import shown
 
-    statuses = _statuses(db)  # first, so that a wrong --db does not cost the loading of a model
+    away = sharing is not None and sharing.join is not None
+    statuses = (
+        {} if away else _statuses(db, sharing)
+    )  # first, so that a wrong --db does not cost the loading of a model
 
     from oversight.engine.budget import budget_of
     from oversight.engine.run import Progress, play_plan
@@ -163,10 +205,12 @@ def play(
                 _estimate(plan, statuses, keep_failed)
                 return 0
             budget_of(plan.experiment, plan.models)  # what is wrong with it is said before anything else
-            done = _announce(plan, statuses, keep_failed, quiet)
+            done = 0 if away else _announce(plan, statuses, keep_failed, quiet)
             progress = Progress()
             with shown(progress, len(plan), done, quiet):
-                played = play_plan(plan, progress, retry_failed=not keep_failed, command=command)
+                played = play_plan(
+                    plan, progress, retry_failed=not keep_failed, command=command, sharing=sharing
+                )
         finally:
             plan.close()
     except KeyboardInterrupt:  # outside the playing itself, which ends in order and says so below
@@ -187,10 +231,33 @@ def play(
             f"that came is kept. The same command goes on: {command}"
         )
         return 130
+    if away:
+        return _conclude_away(played)
     if not quiet:
-        _conclude(played, db, example)
+        _conclude(played, db, example, sharing)
     if played.failed or played.unread:
-        _tell(_failures(played, db, keep_failed))
+        _tell(_failures(played, db, keep_failed, sharing))
+        return 1
+    return 0
+
+
+def _patience(sharing: Sharing | None) -> float:
+    """Seconds to wait for who has the database open. One that shares it may be about to say so, or to close it."""
+    from oversight.store.reading import PATIENCE
+
+    return PATIENCE if sharing is None else 20.0
+
+
+def _conclude_away(played: Run) -> int:
+    """The end of a run whose file is on another machine."""
+    _tell(
+        f"oversight: done; {played.played:,} of {played.planned:,} episodes were played here, with {played.calls:,} "
+        "calls. The report is where the file is"
+    )
+    if played.failed or played.unread:
+        _tell(
+            f"oversight: {played.failed:,} episodes failed; `oversight run` where the file is tries them again"
+        )
         return 1
     return 0
 
@@ -222,7 +289,7 @@ def _tell(line: str) -> None:
     print(one_line(without_keys(line)), file=sys.stderr, flush=True)
 
 
-def _statuses(db: Path) -> dict[int, str]:
+def _statuses(db: Path, sharing: Sharing | None = None) -> dict[int, str]:
     """Verdicts there are: episode key → the final one's status, or failed where any reading failed."""
     from oversight.errors import StoreError
     from oversight.store.reading import open_reader
@@ -235,7 +302,7 @@ def _statuses(db: Path) -> dict[int, str]:
         if not there:
             raise StoreError(f"no folder {db.parent}: make it, or name another --db")
         return {}
-    with open_reader(db) as reader:
+    with open_reader(db, _patience(sharing)) as reader:
         if not reader.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'verdicts'").rows:
             return {}
         found = "if(bool_or(status = 'failed'), 'failed', any_value(status) FILTER (final))"
@@ -272,12 +339,12 @@ def _announce(plan: Plan, statuses: dict[int, str], keep_failed: bool, quiet: bo
     return done
 
 
-def _conclude(played: Run, db: Path, example: bool) -> None:
+def _conclude(played: Run, db: Path, example: bool, sharing: Sharing | None = None) -> None:
     """The report on what the run planned, perhaps a transcript, and what to type next."""
     from oversight.report.terminal import print_report
     from oversight.store.reading import open_reader
 
-    with open_reader(db) as reader:
+    with open_reader(db, _patience(sharing)) as reader:
         print_report(reader, played.key)
         episode = _example(reader, played.key)
         if example:
@@ -304,10 +371,10 @@ def _example(reader: Reader, run: int) -> str:
     return str(rows[0][0]) if rows else "last"
 
 
-def _failures(played: Run, db: Path, keep_failed: bool) -> str:
+def _failures(played: Run, db: Path, keep_failed: bool, sharing: Sharing | None = None) -> str:
     from oversight.store.reading import open_reader
 
-    with open_reader(db) as reader:
+    with open_reader(db, _patience(sharing)) as reader:
         rows = reader.sql(
             "SELECT v.reason, count(DISTINCT p.episode) AS n, min(v.detail) FROM plans p JOIN verdicts v USING (episode) "
             "WHERE p.run = ? AND v.status = 'failed' GROUP BY v.reason ORDER BY n DESC, v.reason",

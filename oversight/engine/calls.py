@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from oversight.engine.batches import Batches
 from oversight.engine.budget import Budget
@@ -25,6 +25,9 @@ from oversight.models.prices import priced
 from oversight.question import content_key
 from oversight.recent import Recent
 from oversight.store.log import Log
+
+if TYPE_CHECKING:
+    from oversight.engine.sharing import Shared
 
 STOPS = get_args(Stop)
 
@@ -82,8 +85,15 @@ class Made:
 class Caller:
     """Makes the calls of one run. `played` counts those made, `reused` those found."""
 
-    def __init__(self, log: Log, budget: Budget | None = None, batches: Batches | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        budget: Budget | None = None,
+        batches: Batches | None = None,
+        shared: Shared | None = None,
+    ) -> None:
         self.log = log
+        self.shared = shared
         self.budget = budget or Budget()
         self.batches = batches
         self.made = 0
@@ -115,9 +125,15 @@ class Caller:
         if model.reuse:
             self._flying[key] = future
         try:
-            async with self.budget.reserve(model, request) as charge:
-                completion = await self._pay(model, request, key, messages, drawn)
-                charge.settle(completion)
+            # Another process may be making it, or have made it.
+            found = await self.shared.claim(key, model, messages) if self.shared and model.reuse else None
+            if found is not None:
+                self.reused += 1
+                completion = found
+            else:
+                async with self.budget.reserve(model, request) as charge:
+                    completion = await self._pay(model, request, key, messages, drawn)
+                    charge.settle(completion)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 future.cancel()
@@ -129,6 +145,8 @@ class Caller:
             future.set_result(completion)
         finally:
             self._flying.pop(key, None)
+            if self.shared is not None:
+                self.shared.release(key)
         return Made(key, completion)
 
     def _limiter(self, model: Model) -> Limiter | None:
@@ -149,6 +167,8 @@ class Caller:
 
         async def attempt() -> Completion:
             nonlocal started, took
+            if self.shared is not None:
+                await self.shared.sure()
             started, clock = _now(), time.perf_counter()
             with blamed(model):
                 reply = await (model.score(request) if request.continuations else model.generate(request))

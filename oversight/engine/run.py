@@ -23,6 +23,7 @@ from oversight.engine.budget import Budget, budget_of
 from oversight.engine.calls import Caller
 from oversight.engine.plan import Plan
 from oversight.engine.play import Play
+from oversight.engine.sharing import Shared, Sharing
 from oversight.engine.turns import Line, Turns
 from oversight.episode import Planned, Run
 from oversight.errors import OverBudget
@@ -43,6 +44,8 @@ class Progress:
     retried: int = 0
     unread: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
+    elsewhere: Counter[str] = field(default_factory=Counter)
+    """Final verdicts that other processes brought to a shared run, by status."""
     caller: Caller | None = None
     models: tuple[Model, ...] = ()
     started: float = field(default_factory=time.monotonic)
@@ -55,42 +58,56 @@ class Progress:
 
 
 def play_plan(
-    plan: Plan, progress: Progress | None = None, *, retry_failed: bool = True, command: str = ""
+    plan: Plan,
+    progress: Progress | None = None,
+    *,
+    retry_failed: bool = True,
+    command: str = "",
+    sharing: Sharing | None = None,
 ) -> Run:
     """Play what of a plan has no verdict yet; failed episodes are tried again unless told otherwise.
 
     Blocks until done, or until SIGINT or SIGTERM: then calls under way are dropped, all that is
     committed stays, and the `Run` says `stopped`; likewise where the experiment's `max_cost` or `max_calls`
-    is reached, but then calls under way are let finish. Raises `UserError` for what the user can mend.
+    is reached, but then calls under way are let finish. With `sharing`, other processes play it as well.
+    Raises `UserError` for what the user can mend.
     """
     progress = progress or Progress()
     budget = budget_of(plan.experiment, plan.models)
-    log = Log(plan.experiment.db.resolve())
     run = int.from_bytes(secrets.token_bytes(8), "big")
+    begun = (run, plan.experiment.seed, masked(command), _config(plan), _code(), len(plan))
+    log, shared = (
+        (Log(plan.experiment.db.resolve()), None)
+        if sharing is None
+        else sharing.open(plan, progress, retry_failed, begun)
+    )
     server = None
     began = time.monotonic()
     status = "crashed"
     try:
         _reveal(plan)
-        log.begin(run, plan.experiment.seed, masked(command), _config(plan), _code(), len(plan))
-        server = serve(log.writer.con, log.path)
+        if sharing is None:
+            log.begin(*begun)
+        server = serve(log.writer.con, log.path) if sharing is None else sharing.serve(log)
         progress.planned, progress.models = len(plan), tuple(plan.models)
         with _rare_collections():
-            stopped = _run_loop(_play_all(plan, log, progress, retry_failed, budget))
+            stopped = _run_loop(_play_all(plan, log, progress, retry_failed, budget, shared))
         status = (
             "stopped"
             if stopped
             else "failed"
-            if progress.statuses["failed"] or progress.unread
+            if progress.statuses["failed"] or progress.elsewhere["failed"] or progress.unread
             else "finished"
         )
     finally:
         if server is not None:
             server.stop()
         log.end(status, progress.already_done, progress.done)
+        if sharing is not None:
+            sharing.close()
         log.close()
-    if log.writer.failed:
-        raise log.writer.failed
+    if log.failed:
+        raise log.failed
     caller = progress.caller
     return Run(
         key=run,
@@ -98,7 +115,7 @@ def play_plan(
         planned=progress.planned,
         already_done=progress.already_done,
         played=progress.done,
-        statuses=dict(progress.statuses + log.standing),
+        statuses=dict(progress.statuses + progress.elsewhere + log.standing),
         calls=caller.made if caller else 0,
         calls_from_store=caller.reused if caller else 0,
         seconds=time.monotonic() - began,
@@ -122,10 +139,12 @@ def _rare_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool, budget: Budget) -> bool:
+async def _play_all(
+    plan: Plan, log: Log, progress: Progress, retry_failed: bool, budget: Budget, shared: Shared | None
+) -> bool:
     """True when it was stopped before the end."""
     batches = Batches(log, poll=poll_of_environment()) if plan.experiment.batch else None
-    caller = progress.caller = Caller(log, budget, batches)
+    caller = progress.caller = Caller(log, budget, batches, shared)
     publish = {s.name: s.task.publish for s in plan.tasks}
     episodes = plan.episodes()
 
@@ -142,25 +161,31 @@ async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool
             progress.retried += before is not None
             yield planned
 
-    turns = Turns(plan, wanted())
+    turns: Turns | Shared = shared or Turns(plan, wanted())
+    if shared is not None:
+        await shared.open(wanted())
     ready: asyncio.Future[Any] | None = None
 
     async def work(line: Line) -> None:
         nonlocal ready
-        while (planned := turns.take(line)) is not None:
+        while (planned := await turns.take(line)) is not None:
             if ready is None:  # only where something is left to play
                 ready = asyncio.ensure_future(make_ready(plan.models))
             await asyncio.shield(ready)
             play = Play(planned.episode, caller, log)
             try:
-                verdict = await play.run()
+                verdict = await (play.run() if shared is None else shared.see_through(play))
             except OverBudget:  # the next episode may find all its calls in the store
+                continue
+            if verdict is None:  # another process plays it now
                 continue
             progress.statuses[verdict.status] += 1
             progress.unread += play.unread
 
     places = min(_at_once(plan), max(1, len(plan)))
     workers = [asyncio.create_task(work(turns.lines[i % len(turns.lines)])) for i in range(places)]
+    if shared is not None:
+        workers.append(asyncio.create_task(shared.attend()))
     _on_signals(workers, progress)
     try:
         done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
@@ -178,7 +203,7 @@ async def _play_all(plan: Plan, log: Log, progress: Progress, retry_failed: bool
         if batches is not None:
             await batches.stop()
         await finish(plan.models)
-        if not log.writer.failed:
+        if not log.failed:
             await log.durable()
 
 

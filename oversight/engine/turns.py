@@ -22,12 +22,11 @@ class Turns:
 
     def __init__(self, plan: Plan, episodes: Iterator[Planned]) -> None:
         self._episodes = episodes
-        places = {id(model): i for i, model in enumerate(plan.models) if model.manners is not None}
-        self._line = {arm.key: _line(arm, places) for arm in plan.arms}
+        self._line = lines_of(plan)
         self.lines = sorted(set(self._line.values()))
         self._passed: dict[Line, deque[Planned]] = {line: deque() for line in self.lines}
 
-    def take(self, own: Line) -> Planned | None:
+    async def take(self, own: Line) -> Planned | None:
         """The next episode for a worker of the line `own`; None when there is none left."""
         if not self._passed[own]:
             for planned in self._episodes:
@@ -37,6 +36,12 @@ class Turns:
                 self._passed[line].append(planned)
         longest = own if self._passed[own] else max(self.lines, key=lambda line: len(self._passed[line]))
         return self._passed[longest].popleft() if self._passed[longest] else None
+
+
+def lines_of(plan: Plan) -> dict[int, Line]:
+    """Each arm's line, by its key."""
+    places = {id(model): i for i, model in enumerate(plan.models) if model.manners is not None}
+    return {arm.key: _line(arm, places) for arm in plan.arms}
 
 
 def _line(arm: Arm, places: dict[int, int]) -> Line:

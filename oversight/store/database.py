@@ -21,6 +21,18 @@ MEMORY = 1
 the machine) is higher; what is more goes through files beside the database."""
 
 
+class HeldFile(StoreError):
+    """A database that another process has open for writing; `pid` is None where it is not known."""
+
+    def __init__(self, path: Path, pid: int | None) -> None:
+        who = f"process {pid}" if pid else "another process"
+        super().__init__(
+            f"{path} is open for writing in {who}: wait for that run to end, give both --share to work on it together, "
+            "or name another --db"
+        )
+        self.pid = pid
+
+
 def sql_file(name: str) -> str:
     """One of our .sql files: schema.sql, views.sql."""
     return resources.files("oversight.store").joinpath(name).read_text(encoding="utf-8")
@@ -125,10 +137,7 @@ def cannot_open(path: Path, error: duckdb.Error) -> StoreError:
         return damage
     if "lock" in text.lower():
         found = re.search(r"PID (\d+)", text)
-        who = f"process {found.group(1)}" if found else "another process"
-        return StoreError(
-            f"{path} is open for writing in {who}: wait for that run to end, or name another --db"
-        )
+        return HeldFile(path, int(found.group(1)) if found else None)
     if (
         "not a valid DuckDB" in text
         or "not a DuckDB" in text

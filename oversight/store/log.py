@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,13 +102,57 @@ class Log:
         )
         self.writer.write_now({}, [ended])
 
+    @property
+    def failed(self) -> StoreError | None:
+        """What keeps the file from being written, once something has."""
+        return self.writer.failed
+
+    @property
+    def messages(self) -> Keys:
+        """Keys of the messages whose text is in the file."""
+        return self._known["messages"]
+
+    # a run that another process plays of the same plan, through this one
+
+    def joined(self, run: int, seed: int, command: str, config: str, code: str, planned: int) -> None:
+        """Write down that another process has joined this run: a run of its own, with the same plan."""
+        from oversight import __version__
+
+        row = (run, _now(), None, "running", command, config, seed, __version__, code, planned, None, None)
+        self.writer.add("runs", row)
+        plans = f"SELECT {run}::UBIGINT, episode FROM plans WHERE run = {self.run}"
+        self.writer.before(f"INSERT INTO plans {plans}")
+
+    def left(self, run: int, status: str, already_done: int | None, played: int) -> None:
+        """Write down how a run that had joined ended; "running": that it is back."""
+        ended = "NULL" if status == "running" else f"'{_now()}'"
+        done = "NULL" if already_done is None else already_done
+        self.writer.before(
+            f"UPDATE runs SET ended = {ended}, status = {literal(status)}, already_done = {done}, played = {played:d} "
+            f"WHERE run = {run:d}"
+        )
+
+    @contextmanager
+    def written_by(self, run: int) -> Iterator[None]:
+        """What is added in the block belongs to that run."""
+        own, self.run = self.run, run
+        try:
+            yield
+        finally:
+            self.run = own
+
+    def read_turns(self, episode: int) -> None:
+        """Read anew which turns of an unfinished episode are stored, for `played`."""
+        self._played.pop(episode, None)
+        self._played.update(self._open_turns(f"AND episode = {episode:d}"))
+
     def _keys(self, table: str) -> Keys:
         return read_keys(self._reading, f"SELECT {_ONCE.get(table) or table[:-1]} FROM {table}")
 
-    def _open_turns(self) -> dict[int, dict[int, Turn]]:
+    def _open_turns(self, only: str = "") -> dict[int, dict[int, Turn]]:
         """Turns of episodes that have no verdict yet, or a failed one: what a resumed run goes on from."""
         done = "SELECT episode FROM verdicts GROUP BY episode HAVING NOT bool_or(status = 'failed')"
-        unfinished = f"episode NOT IN ({done})"  # nosec: no input
+        unfinished = f"episode NOT IN ({done}) {only}"  # nosec: no input
         quotes: dict[tuple[int, int], list[Quote]] = {}
         for episode, turn, *rest in self._reading.execute(
             'SELECT episode, turn, "start", "end", verified, passage_start, passage_end, cut FROM quotes '

@@ -69,8 +69,9 @@ class Table:
     rows: list[tuple[Any, ...]]
 
 
-def open_reader(path: str | Path) -> Reader:
-    """Open the database at `path` for reading; use as a context manager.
+def open_reader(path: str | Path, patience: float = PATIENCE) -> Reader:
+    """Open the database at `path` for reading; use as a context manager. `patience`: seconds to wait for whoever
+    has the file open and does not say yet, or no more, that it can be asked.
 
     While a reader has the file open directly (`reader.live` is false) no run can start on it, so close it
     soon. Raises StoreError where the file is missing, is no database of ours, or is being written by a
@@ -82,17 +83,17 @@ def open_reader(path: str | Path) -> Reader:
     refuse_what_is_no_file(path)
     if not os.access(path, os.R_OK):
         raise StoreError(f"{path} cannot be read: permission denied")
-    return Reader(path)
+    return Reader(path, patience)
 
 
 class Reader:
     """An open database. Ask it with `sql`; threads may share it, one question is answered at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        self.path, self.patience = path, patience
         self._lock = threading.Lock()
         self._con: duckdb.DuckDBPyConnection | None
-        self._con, self._port = _open(path)
+        self._con, self._port = _open(path, patience)
 
     @property
     def live(self) -> bool:
@@ -118,7 +119,7 @@ class Reader:
         """As `sql`, but at most so many rows: DuckDB works out no more than it must to know them."""
         with self._lock:
             if self._con is None:
-                self._con, self._port = _open(self.path)
+                self._con, self._port = _open(self.path, self.patience)
             _must_read(self._con, query)
         plain = query.strip().rstrip(";")
         try:
@@ -190,7 +191,7 @@ class Reader:
         with self._lock:
             for _ in range(2):
                 if self._con is None:
-                    self._con, self._port = _open(self.path)
+                    self._con, self._port = _open(self.path, self.patience)
                 _must_read(self._con, query)
                 try:
                     if self.live:
@@ -303,13 +304,13 @@ def _must_read(con: duckdb.DuckDBPyConnection, query: str) -> None:
         raise StoreError(f"one statement at a time, not {len(kinds)}")
 
 
-def _open(path: Path) -> tuple[duckdb.DuckDBPyConnection, int | None]:
+def _open(path: Path, patience: float) -> tuple[duckdb.DuckDBPyConnection, int | None]:
     """A connection to read `path` through, and the port where it leads to a run.
 
     The file is tried first: only where somebody holds it is the note beside it worth believing, so the token
     of a run that crashed is never sent to whoever has its port now.
     """
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while True:
         try:
             con = _open_file(path)
@@ -377,9 +378,9 @@ def held_by(error: str) -> str | None:
     return f"another process (pid {found.group(1)})" if found else "another process"
 
 
-def _closed() -> duckdb.DuckDBPyConnection:
+def closed() -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB that fetches nothing by itself and takes no Python variable for a table."""
-    return duckdb.connect(
+    con = duckdb.connect(
         ":memory:",
         config={
             "autoinstall_known_extensions": "false",
@@ -388,10 +389,12 @@ def _closed() -> duckdb.DuckDBPyConnection:
             "allow_persistent_secrets": "false",
         },
     )
+    con.execute("SET enable_progress_bar = false")
+    return con
 
 
 def _open_live(note: Note) -> duckdb.DuckDBPyConnection:
-    con = _closed()
+    con = closed()
     try:
         load_quack(con)
         con.execute(
@@ -405,7 +408,7 @@ def _open_live(note: Note) -> duckdb.DuckDBPyConnection:
 
 
 def _open_file(path: Path) -> duckdb.DuckDBPyConnection:
-    con = _closed()
+    con = closed()
     try:
         con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
         wal.refuse_what_is_unread(con, CATALOG, path)

@@ -93,6 +93,9 @@ class Note:
     port: int | None = None
     token: str | None = None
     reason: str | None = None
+    share: str | None = None
+    """Where other processes may join the run, and `share_token` what lets them write."""
+    share_token: str | None = None
 
     def __repr__(self) -> str:  # a token must not reach a log by way of a traceback or a debugger
         return f"Note(pid={self.pid}, port={self.port}, reason={self.reason!r})"
@@ -113,11 +116,14 @@ class Server:
         withdraw(self.path, self.note)
 
 
-def serve(con: duckdb.DuckDBPyConnection, database_path: str | Path) -> Server | None:
+def serve(
+    con: duckdb.DuckDBPyConnection, database_path: str | Path, share: tuple[str, str] | None = None
+) -> Server | None:
     """Serve the database that `con` has attached as `oversight_db` to readers on this machine.
 
     `con` is an in-memory connection with the file attached (not the file itself opened as main database).
-    Returns None where quack cannot be had; the reason is then in the note beside the file.
+    `share` is where others may join the run that writes, and the token for it. Returns None where quack cannot be
+    had; the reason is then in the note beside the file.
     """
     path = note_path(database_path)
     own = con.cursor()  # its own transaction and search path: serving disturbs neither
@@ -130,7 +136,7 @@ def serve(con: duckdb.DuckDBPyConnection, database_path: str | Path) -> Server |
     except CannotServe as error:
         _leave(path, Note(os.getpid(), started, reason=str(error)))
         return None
-    note = Note(os.getpid(), started, port, token)
+    note = Note(os.getpid(), started, port, token, None, *(share or (None, None)))
     server = Server(own, note, path)
     try:
         _leave(path, note)
@@ -144,9 +150,7 @@ def _start(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
     """Start quack on a free port; returns (port, token)."""
     token = secrets.token_urlsafe(32)
     for _ in range(5):
-        with socket.socket() as probe:  # quack takes no port 0, so the system is asked for a free one first
-            probe.bind((HOST, 0))
-            port: int = probe.getsockname()[1]
+        port = free_port()
         try:
             con.execute(f"CALL quack_serve({literal(address(port))}, token = {literal(token)})")
             return port, token
@@ -156,6 +160,14 @@ def _start(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
             # `from None`: the failing statement holds the token
             raise CannotServe(f"quack did not start ({type(error).__name__})") from None
     raise CannotServe(f"no free port on {HOST}")
+
+
+def free_port() -> int:
+    """A port of this machine that nobody has: quack takes no port 0, so the system is asked first."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def load_quack(con: duckdb.DuckDBPyConnection) -> None:

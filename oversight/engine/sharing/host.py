@@ -1,0 +1,398 @@
+"""The owner's side of a shared run: it leases episodes and calls, and writes what workers bring.
+
+Workers say what they played in the words of `Log`'s own methods; the owner calls those methods, so that a row is
+the same whoever played it, and content that is there already is not written twice. What a worker says of an
+episode counts only while it holds its lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from oversight.engine.calls import call_key, check_reply, kind_of
+from oversight.engine.plan import Plan
+from oversight.engine.sharing.leases import OWNER, Leases
+from oversight.engine.sharing.wire import (
+    Count,
+    Key,
+    Op,
+    Told,
+    plain,
+    read,
+    read_chosen,
+    read_readings,
+    read_request,
+    seat_of,
+)
+from oversight.engine.turns import Line, lines_of
+from oversight.episode import Episode, Planned
+from oversight.errors import OverBudget
+from oversight.models.interface import Completion, Model
+from oversight.moves import Turn, Verdict
+from oversight.store.log import Log
+
+if TYPE_CHECKING:
+    from oversight.engine.play import Play
+    from oversight.engine.run import Progress
+
+TTL = 60.0
+"""Seconds after which the leases of a worker that is not heard run out."""
+
+ANSWERED = 15.0
+"""Seconds in which a worker has its answer, or asks again."""
+
+FAREWELL = 10.0
+"""Seconds that the owner waits, when all is done, for workers to hear it."""
+
+
+ENDED = {"error": "the run that was to be joined has just ended; the same command goes on", "ended": True}
+
+
+def digest(plan: Plan, retry_failed: bool) -> str:
+    """What two processes must agree in to share a run: the episodes, in their order, and the models."""
+    found = hashlib.blake2b(digest_size=16)
+    for planned in plan.episodes():
+        found.update(planned.episode.key.to_bytes(8, "big"))
+        found.update(bytes([planned.label.index]))
+    for model in plan.models:
+        found.update(f"\0{model.identity}".encode())
+    found.update(b"\1" if retry_failed else b"\0")
+    return found.hexdigest()
+
+
+@dataclass
+class Worker:
+    """A process that joined: its run's key, and the message of its that is being answered or was last."""
+
+    run: int
+    number: int = -1
+    answer: asyncio.Task[Any] | None = None
+    played: Counter[str] = field(default_factory=Counter)
+    unread: int = 0
+    left: bool = False
+
+
+class Host:
+    """Leases for one run, and the writing of what workers bring. All but `answer` on the event loop."""
+
+    def __init__(
+        self, plan: Plan, log: Log, progress: Progress, retry_failed: bool, ttl: float = TTL
+    ) -> None:
+        self._plan, self._log, self._progress = plan, log, progress
+        self._digest = digest(plan, retry_failed)
+        self._planned = {planned.episode.key for planned in plan.episodes()}
+        self._ttl = ttl
+        self._line = lines_of(plan)
+        self.lines = sorted(set(self._line.values()))
+        self._todo: dict[int, Planned] = {}
+        self._leases = Leases({}, ttl)
+        self._workers: dict[int, Worker] = {}
+        self._again: set[int] = set()
+        self._idle: list[asyncio.Future[None]] = []
+        self._awaited: dict[int, list[asyncio.Future[None]]] = {}
+        self._over = False
+        """Whether our own budget is spent."""
+        self._playing = 0
+        self._closing = False
+        self._unread = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
+
+    # the owner's own part: what `oversight.engine.run` and `Caller` ask
+
+    async def open(self, todo: Iterator[Planned]) -> None:
+        """Take all that is to be played; from here on workers are answered."""
+        self._todo = {planned.episode.key: planned for planned in todo}
+        keys = {key: self._line[planned.episode.arm.key] for key, planned in self._todo.items()}
+        self._leases = Leases(keys, self._ttl)
+        self._leases.join(OWNER)
+        self._unread = self._progress.unread
+        self._loop = asyncio.get_running_loop()
+        await self._log.durable()
+        self._ready.set()
+
+    async def take(self, line: Line) -> Planned | None:
+        """The next episode for one of the owner's places; None when all have a verdict."""
+        while self._leases.left and not self._over:
+            for key in self._leases.take(OWNER, line):
+                await self._stored(key)
+                return self._todo[key]
+            waiting = asyncio.get_running_loop().create_future()
+            self._idle.append(waiting)
+            await waiting
+        return None
+
+    async def see_through(self, play: Play) -> Verdict | None:
+        """Play an episode that was taken to its verdict."""
+        key = play.episode.key
+        self._playing += 1
+        try:
+            verdict = await play.run()
+        except OverBudget:  # the others have budgets of their own
+            self._over = True
+            self._leases.give_back(OWNER, key)
+            self._stir()
+            raise
+        finally:
+            self._playing -= 1
+        self._leases.done(OWNER, key)
+        if not self._leases.left:
+            self._stir()
+        return verdict
+
+    async def claim(self, key: int, model: Model, messages: Sequence[int]) -> Completion | None:
+        """The completion of a call that a worker makes or has made; None where it is ours to make."""
+        while not self._leases.claim(OWNER, key):
+            waiting = asyncio.get_running_loop().create_future()
+            self._awaited.setdefault(key, []).append(waiting)
+            await waiting
+        if not self._log.has_call(key):
+            return None
+        self.release(key)
+        return await self._log.get_call(key, model, messages)
+
+    async def sure(self) -> None:
+        """The owner's leases never run out."""
+
+    def release(self, key: int) -> None:
+        """A call that was ours to make is in the store, or will not be."""
+        self._released(OWNER, [key])
+
+    async def attend(self) -> None:
+        """Let leases run out, until every episode has a verdict, or nobody is left to play."""
+        while self._leases.left and not (self._over and not self._playing and self._leases.alive == [OWNER]):
+            await asyncio.sleep(min(1.0, self._ttl / 4))
+            if self._log.failed is not None:
+                raise self._log.failed
+            for who in self._leases.expire():
+                self._log.left(who, "killed", None, self._workers[who].played.total())
+                self._gone()
+        self._closing = True
+        until = asyncio.get_running_loop().time() + FAREWELL
+        while self._leases.alive != [OWNER] and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.02)
+            self._leases.expire()
+        for run, worker in self._workers.items():
+            if not worker.left:
+                self._log.left(run, "killed", None, worker.played.total())
+
+    # what workers ask
+
+    def answer(self, message: Any) -> Any:
+        """The answer to a worker's message. Called in threads of the server's."""
+        if not self._ready.is_set() or self._loop is None:
+            return {"wait": True}
+        try:
+            asked = asyncio.run_coroutine_threadsafe(self._answer(message), self._loop)
+            return asked.result(ANSWERED)
+        except TimeoutError:  # a slow disk, a busy machine: it is being worked on
+            return {"wait": True}
+        except (RuntimeError, CancelledError):  # the loop is closed, or is being closed
+            return ENDED
+
+    async def _answer(self, message: Any) -> Any:
+        if message["do"] == "join":
+            return await self._join(message)
+        if message["do"] not in ("go", "leave"):
+            return {"error": f"no message {message['do']!r}"}
+        worker = self._workers.get(message["run"])
+        if worker is None:
+            return {"error": "this worker did not join"}
+        if message["number"] != worker.number:
+            if message["number"] != worker.number + 1:
+                return {"error": "messages out of order"}
+            worker.number += 1
+            worker.answer = asyncio.ensure_future(self._exchange(worker, message))
+        assert worker.answer is not None
+        return await asyncio.shield(worker.answer)  # asked again, it has the same answer
+
+    async def _join(self, message: Any) -> Any:
+        if message["digest"] != self._digest:
+            return {
+                "error": "that run plans other episodes, models or retries: join it with the command it was started "
+                "with (its data and versions must be the same too)"
+            }
+        run = read(Key, message["run"])
+        if self._closing:
+            return ENDED
+        if run not in self._workers:
+            command, config, code = (read(str, message[name]) for name in ("command", "config", "code"))
+            self._log.joined(run, read(int, message["seed"]), command, config, code, len(self._plan))
+            self._workers[run] = Worker(run)
+            self._leases.join(run)
+            await self._log.durable()
+        finished: dict[str, list[int]] = {}
+        for key in self._planned:
+            if (status := self._log.finished.get(key)) is not None:
+                finished.setdefault(status, []).append(key)
+        return {
+            "ttl": self._ttl,
+            "members": len(self._leases.alive),
+            "finished": finished,
+            "unread": [key for key in self._log.unread if key in self._planned],
+        }
+
+    async def _exchange(self, worker: Worker, message: Any) -> Any:
+        try:
+            return await self._exchanged(worker, message)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            return {"error": f"a worker's message cannot be read ({type(error).__name__}: {error})"}
+
+    async def _exchanged(self, worker: Worker, message: Any) -> Any:
+        if worker.left:
+            return {"error": "this worker has taken its leave"}
+        held = self._leases.hear(worker.run) and message["epoch"] == self._leases.members[worker.run].epoch
+        made: list[int] = []
+        with self._log.written_by(worker.run):
+            for op in message["ops"]:
+                made += self._write(worker, op, held)
+        self._released(worker.run, message["release"])
+        if message["ops"]:
+            await self._log.durable()
+        self._released(worker.run, made)
+        answer: dict[str, Any] = {"epoch": self._leases.members[worker.run].epoch}
+        if message["do"] == "leave":
+            done = read(int, message["already_done"])
+            self._log.left(worker.run, read(str, message["status"]), done, worker.played.total())
+            await self._log.durable()
+            worker.left = True
+            self._leases.leave(worker.run)
+            self._gone()
+        elif held:
+            for key in message["give_back"]:
+                self._leases.give_back(worker.run, key)
+                self._stir()
+            answer["calls"] = await self._calls(worker, message["calls"])
+            answer["episodes"] = await self._episodes(worker, message["places"])
+        else:
+            self._log.left(worker.run, "running", None, 0)
+        answer["over"] = not self._leases.left
+        answer["elsewhere"] = dict(self._progress.statuses + self._progress.elsewhere - worker.played)
+        answer["unread"] = self._progress.unread - self._unread - worker.unread
+        return answer
+
+    async def _calls(self, worker: Worker, wanted: Iterable[Sequence[Any]]) -> list[Any]:
+        """For each call: its completion, True where it is the worker's to make, None where another is making it."""
+
+        async def one(key: int, place: int, messages: list[int]) -> Any:
+            if not self._leases.claim(worker.run, key):
+                return None
+            if not self._log.has_call(key):
+                return True
+            self._released(worker.run, [key])
+            return plain(await self._log.get_call(key, self._plan.models[place], messages))
+
+        return await asyncio.gather(*(one(*call) for call in wanted))
+
+    async def _episodes(self, worker: Worker, places: Iterable[Sequence[int]]) -> list[Any]:
+        granted = [
+            key for line, most in places for key in self._leases.take(worker.run, self.lines[line], most)
+        ]
+        told = []
+        for key in granted:
+            await self._stored(key)
+            turns = self._log.played(key)
+            told.append([key, [[index, plain(turn)] for index, turn in turns.items()]])
+        return told
+
+    def _write(self, worker: Worker, op: Op, held: bool) -> list[int]:
+        """Write down one thing that a worker did; the calls that it has thereby made."""
+        name, *told = op
+        if name == "call":
+            return [self._write_call(*told)]
+        if name == "failure":
+            key, place, at, reason, said = told
+            error = Told(read(str, reason), read(str, said))
+            self._log.add_failure(read(Key, key), self._plan.models[place], read(datetime, at), error)
+            return []
+        key, *told = told
+        if not held or not self._leases.holds(worker.run, key):
+            return []  # its lease ran out: the episode is another's
+        episode = self._todo[key].episode
+        if name == "turn":
+            index, turn, uses = read(Count, told[0]), read(Turn, told[1]), read(list[Key], told[2])
+            self._log.add_turn(episode, index, turn, seat_of(episode, turn.seat), uses)
+        elif name == "uses":
+            index, seat, uses, first = told
+            self._log.add_uses(
+                episode, read(Count, index), read(str, seat), read(list[Key], uses), read(Count, first)
+            )
+        elif name == "choices":
+            self._log.add_choices(episode, [read_chosen(episode, one) for one in told[0]])
+        elif name == "forget":
+            self._log.forget_failure(episode, read(Count, told[0]))
+        elif name == "verdicts":
+            self._write_verdicts(worker, episode, told[0])
+        else:
+            raise ValueError(f"no operation {name!r}")
+        return []
+
+    def _write_call(
+        self, key: int, place: int, request: Any, drawn: int, made: Any, at: str, took: float, tried: int
+    ) -> int:
+        if self._log.has_call(key):  # a worker that slept has paid for what another paid for meanwhile
+            return key
+        model = self._plan.models[place]
+        asked, messages = read_request(request, self._log.messages)
+        if model.reuse and call_key(model, asked, messages, read(Count, drawn)) != key:
+            raise ValueError(f"call {key:016x} is not what its key says")
+        completion, seconds = read(Completion, made), read(float, took)
+        check_reply(completion, asked, model)
+        self._log.add_call(
+            read(Key, key), model, kind_of(asked), asked, messages, drawn, completion, read(datetime, at), seconds,
+            read(Count, tried),
+        )  # fmt: skip
+        return key
+
+    def _write_verdicts(self, worker: Worker, episode: Episode, told: Any) -> None:
+        verdicts = [(read(Count, index), read_readings(episode, readings)) for index, readings in told]
+        status = verdicts[-1][1][0].verdict.status
+        self._log.add_verdicts(episode, verdicts)
+        self._leases.done(worker.run, episode.key)
+        worker.played[status] += 1
+        self._progress.elsewhere[status] += 1
+        failed = any(r.verdict.status == "failed" for _, readings in verdicts for r in readings)
+        if failed and status != "failed":
+            worker.unread += 1
+            self._progress.unread += 1
+        if not self._leases.left:
+            self._stir()
+
+    # who waits for what
+
+    async def _stored(self, key: int) -> None:
+        """See to it that `Log.played` has the turns of an episode that somebody has begun in this run."""
+        if key in self._again:
+            await self._log.durable()
+            self._log.read_turns(key)
+        self._again.add(key)
+
+    def _gone(self) -> None:
+        """A worker's leases are free."""
+        self._stir()
+        for key in list(self._awaited):
+            self._wake(self._awaited.pop(key))
+
+    def _released(self, who: int, calls: Iterable[int]) -> None:
+        calls = list(calls)
+        self._leases.release(who, calls)
+        for key in calls:
+            self._wake(self._awaited.pop(key, []))
+
+    def _stir(self) -> None:
+        """Episodes have become free, or there will be none."""
+        idle, self._idle = self._idle, []
+        self._wake(idle)
+
+    def _wake(self, waiting: list[asyncio.Future[None]]) -> None:
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
