@@ -124,12 +124,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "numbered").mkdir()
     (folder / "numbered" / "task.py").write_text(TASK)
     kinds = [kind for kind, n in NUMBERS.items() for _ in range(n)]
-    (folder / "players.py").write_text(PLAYERS.replace("{kinds}", repr(kinds)))
+    (folder / "ledger_players.py").write_text(PLAYERS.replace("{kinds}", repr(kinds)))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        who = ("--task", "./numbered", "--judge", "scripted/players:played:elicit=credence", "-q")
+        who = ("--task", "./numbered", "--judge", "scripted/ledger_players:played:elicit=credence", "-q")
         who += ("--limit", str(PLANNED), "--db", "db.duckdb")
-        helped = ("--consultant", "scripted/players:helper", "--debater", "scripted/players:helper")
+        helped = ("--consultant", "scripted/ledger_players:helper", "--debater", "scripted/ledger_players:helper")
         assert main(["run", "direct", "consultancy:rounds=1,ask=false,side=open", *who, *helped]) == 1
         assert main(["run", "debate:rounds=1", *who, *helped, "--max-calls", "1"]) == 3
     return folder
