@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-MOST = 10_000_000
+MOST = 5_000_000
 """Characters of one generation; two are held."""
 
 
