@@ -129,7 +129,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         who = ("--task", "./numbered", "--judge", "scripted/ledger_players:played:elicit=credence", "-q")
         who += ("--limit", str(PLANNED), "--db", "db.duckdb")
-        helped = ("--consultant", "scripted/ledger_players:helper", "--debater", "scripted/ledger_players:helper")
+        helped = (
+            "--consultant",
+            "scripted/ledger_players:helper",
+            "--debater",
+            "scripted/ledger_players:helper",
+        )
         assert main(["run", "direct", "consultancy:rounds=1,ask=false,side=open", *who, *helped]) == 1
         assert main(["run", "debate:rounds=1", *who, *helped, "--max-calls", "1"]) == 3
     return folder
