@@ -99,6 +99,9 @@ def play_plan(
             if progress.statuses["failed"] or progress.elsewhere["failed"] or progress.unread
             else "finished"
         )
+    except KeyboardInterrupt:  # before or after the loop, which hears of it itself
+        status = "stopped"
+        raise
     finally:
         if server is not None:
             server.stop()

@@ -69,7 +69,7 @@ class Log:
         self._labels: dict[int, int] = dict(labels)
         unused = "SELECT call FROM calls WHERE call NOT IN (SELECT call FROM uses WHERE paid)"
         self._unused = {key for (key,) in self._reading.execute(unused).fetchall()}
-        self._wanted: dict[int, asyncio.Future[tuple[Any, ...]]] = {}
+        self._wanted: dict[int, asyncio.Future[tuple[Any, ...] | None]] = {}
         self._models: dict[int, int] = {}
         self.finished = Statuses(self._reading, "SELECT episode, status FROM verdicts WHERE final")
         """Final verdicts there were when the run began: episode key → status."""
@@ -179,13 +179,12 @@ class Log:
 
     async def get_call(self, key: int, model: Model, messages: Sequence[int]) -> Completion:
         """A stored completion. Asked for by many at once, they are read in one query."""
-        future = self._wanted.get(key)
-        if future is None:
-            loop = asyncio.get_running_loop()
-            if not self._wanted:
-                loop.call_soon(self._read_wanted)
-            future = self._wanted[key] = loop.create_future()
-        row = await asyncio.shield(future)
+        row = await self._row_of(key)
+        if row is None:  # another process brought it a moment ago: it is being committed
+            await self.durable()
+            row = await self._row_of(key)
+        if row is None:
+            raise StoreError(f"call {key:016x} has gone from {self.path}; is something else writing to it?")
         if row[1] != self._model(model) or list(row[2]) != list(messages):
             raise StoreError(
                 f"two calls in {self.path} share the key {key:016x}: please report this; use a new --db"
@@ -197,6 +196,15 @@ class Log:
             unlisted=_tuple(row[16]) or (), served=row[17], notes=row[18] or "",
         )  # fmt: skip
 
+    async def _row_of(self, key: int) -> tuple[Any, ...] | None:
+        future = self._wanted.get(key)
+        if future is None:
+            loop = asyncio.get_running_loop()
+            if not self._wanted:
+                loop.call_soon(self._read_wanted)
+            future = self._wanted[key] = loop.create_future()
+        return await asyncio.shield(future)
+
     def _read_wanted(self) -> None:
         wanted, self._wanted = self._wanted, {}
         rows = self._reading.execute(
@@ -206,10 +214,9 @@ class Log:
             future = wanted.pop(row[0], None)
             if future and not future.done():
                 future.set_result(row)
-        for key, future in wanted.items():
-            future.set_exception(
-                StoreError(f"call {key:016x} has gone from {self.path}; is something else writing to it?")
-            )
+        for future in wanted.values():
+            if not future.done():
+                future.set_result(None)
 
     def add_call(
         self,
