@@ -11,6 +11,7 @@ from support import rows
 
 from oversight.engine.plan import make_plan
 from oversight.engine.run import Progress
+from oversight.engine.sharing import TTL
 from oversight.engine.sharing.host import Host, digest
 from oversight.engine.sharing.leases import LEAST
 from oversight.experiment import experiment_from
@@ -29,7 +30,7 @@ def test_a_message_that_is_wrong_writes_nothing_and_the_next_is_heard(
     )
     log = Log(db)
     log.begin(1, 0, "command", "{}", "{}", len(plan))
-    host = Host(plan, log, Progress(), True)
+    host = Host(plan, log, Progress(), True, TTL)
     number = 0
 
     def said(*ops: list[Any], **more: Any) -> dict[str, Any]:

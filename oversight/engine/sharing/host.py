@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from oversight.engine.play import Play
     from oversight.engine.run import Progress
 
-TTL = 60.0
-"""Seconds after which the leases of a worker that is not heard run out."""
-
 ANSWERED = 15.0
 """Seconds in which a worker has its answer, or asks again."""
 
@@ -83,9 +80,7 @@ class Worker:
 class Host:
     """Leases for one run, and the writing of what workers bring. All but `answer` on the event loop."""
 
-    def __init__(
-        self, plan: Plan, log: Log, progress: Progress, retry_failed: bool, ttl: float = TTL
-    ) -> None:
+    def __init__(self, plan: Plan, log: Log, progress: Progress, retry_failed: bool, ttl: float) -> None:
         self._plan, self._log, self._progress = plan, log, progress
         self._digest = digest(plan, retry_failed)
         self._planned = {planned.episode.key for planned in plan.episodes()}
