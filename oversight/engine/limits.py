@@ -13,13 +13,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from oversight.engine.refusals import Refusals
 from oversight.errors import RateLimited, Transport
 from oversight.models.interface import Completion, Manners
-
-WINDOW = 2.0
-"""Seconds over which is measured how many calls a provider takes, or twenty calls' time up to `LONGEST`."""
-
-LONGEST = 30.0
 
 CUT = 0.95
 """What is left of the pace a provider kept up with, when it has asked for less."""
@@ -34,14 +30,18 @@ SETTLE = 1.5
 CREDIT = 1.0
 """Seconds of sending that may be caught up after a pause."""
 
+CLOSED = (0.25, 30.0)
+"""Seconds of the first pause, and of the longest, where a provider that takes no call names no time."""
+
 
 class Limiter:
     """How many calls of one model may be under way, and at what pace they are sent.
 
-    The number grows with every reply until a provider asks for less (429): then it is halved, comes back
-    at once to what the provider kept up with (calls a second times latency), and from there grows by one a
-    round trip. From then on sending is paced as well, for no number of calls at once fits a limit in calls
-    a second.
+    The number grows with every reply until calls turned away (429) tell of a limit: then it is halved, comes
+    back at once to what the provider kept up with (calls a second times latency), and from there grows by one
+    a round trip. From then on sending is paced as well, for no number of calls at once fits a limit in calls
+    a second. A call turned away by chance waits alone; all wait where most of those sent beside it were turned
+    away too, and a provider that takes none is tried with one call at a time, ever more seldom.
     """
 
     def __init__(self, manners: Manners, clock: Callable[[], float] = time.monotonic) -> None:
@@ -55,11 +55,13 @@ class Limiter:
         self._steady = float(manners.most)  # up to here the number grows with every reply
         self._top: float | None = None  # calls a second the provider kept up with; None: never too much
         self._cut_at = -math.inf
-        self._not_before = 0.0
+        self._paused = (-math.inf, -math.inf)  # from when until when nothing is sent
+        self._closed_at = math.inf  # since when no call was taken
+        self._shut = CLOSED[0]  # how long the next pause of a provider that takes no call is
+        self._resume = 1.0  # how many at once there may be when it takes calls again
+        self._heard = True  # whether a call sent since the last cut was taken
         self._tokens, self._refilled = 0.0, clock()
-        self._first = math.inf
-        self._sent: deque[float] = deque(maxlen=20_000)
-        self._refused: deque[float] = deque(maxlen=20_000)
+        self._refusals = Refusals()
         self._latency = 0.0
 
     @property
@@ -82,37 +84,52 @@ class Limiter:
 
     def kept_up(self, sent: float) -> None:
         """A call sent at `sent` has brought a reply."""
-        now = self.clock()
-        took = now - sent
+        took = self.clock() - sent
         self._latency = 0.9 * self._latency + 0.1 * took if self._latency else took
-        self.limit += 1.0 if self.limit < self._steady else 1.0 / self.limit
-        self.limit = min(self.limit, float(self.manners.most))
+        self._heard = self._heard or sent >= self._cut_at
+        began, over = self._paused
+        if sent >= over and self._shut > CLOSED[0]:
+            self._shut, self.limit = CLOSED[0], self._resume
+        if sent >= began:  # what was sent before tells nothing of how many are taken now
+            self.limit += 1.0 if self.limit < self._steady else 1.0 / self.limit
+            self.limit = min(self.limit, float(self.manners.most))
 
     def too_much(self, sent: float, after: float | None) -> None:
         """A call sent at `sent` was turned away, perhaps with a time to wait in seconds."""
         now = self.clock()
-        self._refused.append(sent)
-        if after is not None:
-            self._not_before = max(self._not_before, now + after)
+        beside = self._refusals.refuse(sent, after)
+        self._closed_at = min(self._closed_at, now) if beside.closed else math.inf
+        if now >= self._closed_at + CLOSED[0] and sent >= self._paused[1]:
+            if self._shut == CLOSED[0]:
+                self._resume = max(1.0, self.limit / 2)
+            self._pause(now, max(self._shut, beside.wait or 0.0))
+            self._shut = min(2 * self._shut, CLOSED[1])
+            self.limit = 1.0
+        elif beside.crowd and beside.wait is not None:
+            self._pause(now, beside.wait)
         if sent < self._cut_at or now < self._cut_at + SETTLE:
-            return  # one overload, many answers
-        good = self._taken(now)
+            self._refusals.forget()  # one overload, many answers
+        elif self._heard if beside.crowd else self._refusals.tells_of_a_limit(now):
+            self._cut(now)
+
+    def _cut(self, now: float) -> None:
+        """Send fewer at once, and more slowly than the provider took them."""
+        good = self._refusals.taken(now, self._paused)
         pace = self.pace
         self._top = max(good if pace is None else min(good, pace), 0.1)
         self._cut_at = now
+        self._heard = False
+        self._refusals.forget()
+        self._refusals.calm(now + SETTLE, now + PLATEAU)
         self._tokens, self._refilled = min(self._tokens, 1.0), now
         self._steady = max(1.0, 1.25 * good * self._latency)
         self.limit = max(1.0, self.limit / 2)
         self.pauses += 1
 
-    def _taken(self, now: float) -> float:
-        """Calls a second the provider has taken of late: those sent and not turned away."""
-        sent, refused = self._sent, self._refused
-        recent = min(now - WINDOW, sent[-20] if len(sent) >= 20 else sent[0]) if sent else now
-        since = max(now - LONGEST, recent)
-        taken = sum(at >= since for at in sent) - sum(at >= since for at in refused)
-        span = min(now - since, now - self._first)
-        return max(taken, 1) / max(0.25, span)
+    def _pause(self, now: float, seconds: float) -> None:
+        """Send nothing for so long."""
+        began, over = self._paused
+        self._paused = (began if now < over else now, max(over, now + seconds))
 
     async def _enter(self) -> None:
         if not self._waiting and self._try():
@@ -135,9 +152,7 @@ class Limiter:
         if self._top is not None:
             self._tokens -= 1
         self.flying += 1
-        now = self.clock()
-        self._first = min(self._first, now)
-        self._sent.append(now)
+        self._refusals.send(self.clock())
         return True
 
     def _delay(self) -> float:
@@ -145,10 +160,10 @@ class Limiter:
         now = self.clock()
         pace = self.pace
         if pace is None:
-            return self._not_before - now
+            return self._paused[1] - now
         self._tokens = min(max(1.0, pace * CREDIT), self._tokens + (now - self._refilled) * pace)
         self._refilled = now
-        return max(self._not_before - now, (1.0 - self._tokens) / pace)
+        return max(self._paused[1] - now, (1.0 - self._tokens) / pace)
 
     def _wake(self) -> None:
         """Let in whoever may go, and see to being called again for the rest."""
