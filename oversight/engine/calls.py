@@ -105,6 +105,7 @@ class Caller:
         self._flying: dict[int, asyncio.Future[Completion]] = {}
         self._limiters: dict[int, Limiter] = {}
         self._asked = 0
+        self._scoring: set[str] = set()  # identities of models that gave log-probs
 
     async def make(self, model: Model, request: Request, sample: int) -> Made:
         """The completion of a request, durable. Raises `CallFailed` where there is none."""
@@ -120,7 +121,7 @@ class Caller:
                 return Made(key, await asyncio.shield(flying))
             if self.log.has_call(key):
                 self.reused += 1
-                return Made(key, await self.log.get_call(key, model, messages))
+                return Made(key, self._heard(model, await self.log.get_call(key, model, messages)))
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         if model.reuse:
             self._flying[key] = future
@@ -129,7 +130,7 @@ class Caller:
             found = await self.shared.claim(key, model, messages) if self.shared and model.reuse else None
             if found is not None:
                 self.reused += 1
-                completion = found
+                completion = self._heard(model, found)
             else:
                 async with self.budget.reserve(model, request) as charge:
                     completion = await self._pay(model, request, key, messages, drawn)
@@ -159,6 +160,19 @@ class Caller:
             self._limiters[id(model)] = Limiter(manners or Manners(start=most, most=most))
         return self._limiters[id(model)]
 
+    def _heard(self, model: Model, completion: Completion) -> Completion:
+        """A completion, which may show that its model gives log-probs."""
+        if completion.scores is not None:
+            self._scoring.add(model.identity)
+        return completion
+
+    def _checked(self, reply: Any, request: Request, model: Model) -> Completion:
+        lacking = isinstance(reply, Completion) and reply.scores is None and bool(request.letters)
+        if lacking and model.identity not in self._scoring and self.log.has_scores(model):
+            self._scoring.add(model.identity)
+        check_reply(reply, request, model, scored=model.identity in self._scoring)
+        return self._heard(model, reply)
+
     async def _pay(
         self, model: Model, request: Request, key: int, messages: list[int], sample: int
     ) -> Completion:
@@ -173,8 +187,7 @@ class Caller:
             with blamed(model):
                 reply = await (model.score(request) if request.continuations else model.generate(request))
             took = time.perf_counter() - clock
-            check_reply(reply, request, model)
-            return reply
+            return self._checked(reply, request, model)
 
         heard: list[CallFailed] = []
 
@@ -185,7 +198,7 @@ class Caller:
         limiter = self._limiter(model)
         try:
             if self.batches is not None and isinstance(model, BatchModel) and model.batches:
-                reply = await self.batches.make(model, request, key)
+                reply = self._checked(await self.batches.make(model, request, key), request, model)
             elif limiter is None:
                 reply = await attempt()
             elif model.manners is None:
@@ -213,10 +226,11 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def check_reply(reply: Any, request: Request, model: Model) -> None:
+def check_reply(reply: Any, request: Request, model: Model, scored: bool = False) -> None:
     """Hold a model to its interface: what passed unseen here would become a verdict.
 
-    Raises `UserError` where the model is wrong, `Transport` where only its numbers are.
+    Raises `UserError` where the model is wrong, `Transport` where only its numbers are, or where a reply over
+    the network lacks the log-probs that others of the model had (`scored`).
     """
     wrong = ""
     if not isinstance(reply, Completion):
@@ -231,6 +245,13 @@ def check_reply(reply: Any, request: Request, model: Model) -> None:
         scores = reply.scores
         if scores is None or len(scores) != wanted or not all(isinstance(s, float | int) for s in scores):
             wrong = f"scores {reprlib.repr(scores)} where {wanted} log-probs were asked for"
+            if model.kind == "api" and scored:
+                raise Transport(f"model {model.name!r} returned {wrong}")
+            if model.kind == "api" and scores is None:
+                raise UserError(
+                    f"model {model.name!r} gave no log-probs, which elicit=logprobs needs; "
+                    "use elicit=hard, credence or votes"
+                )
         elif any(math.isnan(s) or s == math.inf for s in scores) or max(scores) == -math.inf:
             raise Transport(
                 f"model {model.name!r} gave log-probs that are no numbers: {reprlib.repr(scores)}"

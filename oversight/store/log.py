@@ -177,6 +177,11 @@ class Log:
     def has_call(self, key: int) -> bool:
         return key in self._calls
 
+    def has_scores(self, model: Model) -> bool:
+        """Whether a stored reply of a model has log-probs."""
+        wanted = f"model = {content_key('model', model.identity)} AND scores IS NOT NULL"
+        return bool(self._reading.execute(f"SELECT 1 FROM calls WHERE {wanted} LIMIT 1").fetchall())
+
     async def get_call(self, key: int, model: Model, messages: Sequence[int]) -> Completion:
         """A stored completion. Asked for by many at once, they are read in one query."""
         row = await self._row_of(key)

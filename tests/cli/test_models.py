@@ -213,7 +213,7 @@ def test_a_doctor_says_what_does_not_work_in_the_providers_words(oversight, wire
     assert found["the same again"].startswith("does not work: ") and ", then " in found["the same again"]
     assert "response_format is not supported by this model" in found["structured output"]
     assert found["structured output"].endswith("; set structured=false")
-    assert "gave no log-probs" in found["log-probs of letters"]
+    assert "no log-probs came" in found["log-probs of letters"]
     assert found["log-probs of letters"].endswith("; set log_probs=false")
     assert found["prefill"].startswith("does not work: ") and "set" not in found["prefill"]
 

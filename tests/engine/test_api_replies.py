@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion
 from support import rows
 from wire import Fault, Reply, Seen, Wire
 
 import oversight
+from oversight.engine import batches
+from oversight.errors import UserError
 from oversight.models import open_model
 from oversight.models.api.anthropic import AnthropicModel
+from oversight.models.api.openai import OpenAIModel
+from oversight.models.interface import Message, Request
 
 KEY = "sk-test-0123456789abcdef"
 POSTS = ("/v1/chat/completions", "/v1/messages")
@@ -218,3 +224,85 @@ def test_letters_that_are_not_listed_at_all_are_no_verdict(wire: Wire, toy: str,
     assert rows(db, "SELECT DISTINCT status, raw, probabilities FROM verdicts") == [
         ("unparsable", "The", None)
     ]
+
+
+class Forgetful:
+    """Gives log-probs but for the prompts that `lacks` picks, by the order in which they first came; and for
+    those only so often."""
+
+    def __init__(self, lacks: Callable[[int], bool], times: int = 10**9) -> None:
+        self.lacks, self.times = lacks, times
+        self.prompts: Counter[str] = Counter()
+
+    def __call__(self, seen: Seen) -> Reply:
+        prompt = json.dumps(seen.body["messages"])
+        self.prompts[prompt] += 1
+        lacking = self.lacks(list(self.prompts).index(prompt)) and self.prompts[prompt] <= self.times
+        return Reply("A") if lacking else Reply("A", logprobs=(LISTED,))
+
+
+@pytest.mark.parametrize("times", [1, 10**9])
+def test_a_reply_without_the_log_probs_that_others_had_is_a_broken_one(
+    times: int, wire: Wire, toy: str, db: Path
+) -> None:
+    wire.answer = forgetful = Forgetful(lambda nth: nth == 2, times)
+    judge = seat(wire, "openai", elicit="logprobs", attempts=2, in_flight=1)
+    played = oversight.run("direct", toy, judge=judge, limit=4, db=db)
+    assert played.run.statuses == ({"decided": 4} if times == 1 else {"decided": 3, "failed": 1})
+    assert sorted(forgetful.prompts.values()) == [1, 1, 1, 2]
+    assert {reason for (reason,) in rows(db, "SELECT reason FROM failures")} == {"transport"}
+    ((said,),) = rows(db, "SELECT DISTINCT detail FROM failures")
+    assert "returned scores None where 2 log-probs were asked for" in said
+    if times > 1:
+        assert rows(db, "SELECT reason FROM verdicts WHERE status = 'failed'") == [("transport",)]
+        wire.answer = Forgetful(lambda nth: False)
+        assert oversight.run("direct", toy, judge=judge, limit=4, db=db).run.statuses == {"decided": 4}
+    assert rows(db, "SELECT count(*), count(scores) FROM calls") == [(4, 4)]
+
+
+def test_a_model_that_never_gives_log_probs_is_told_of_at_its_first_reply(
+    wire: Wire, toy: str, db: Path
+) -> None:
+    wire.answer = Forgetful(lambda nth: True)
+    with pytest.raises(UserError, match=r"gave no log-probs.*use elicit=hard, credence or votes") as error:
+        oversight.run(
+            "direct", toy, judge=seat(wire, "openai", elicit="logprobs", in_flight=1), limit=4, db=db
+        )
+    assert "\n" not in str(error.value)
+    assert asked(wire) <= 2  # one more may be on its way when the first comes back
+
+
+def test_a_run_that_goes_on_knows_from_the_store_that_the_model_gives_them(
+    wire: Wire, toy: str, db: Path
+) -> None:
+    judge = seat(wire, "openai", elicit="logprobs", in_flight=1)
+    wire.answer = Forgetful(lambda nth: False)
+    oversight.run("direct", toy, judge=judge, limit=2, db=db)
+    wire.answer = Forgetful(lambda nth: nth == 0)
+    played = oversight.run("direct", toy, judge=judge, limit=4, db=db)
+    assert played.run.statuses == {"decided": 3, "failed": 1}
+
+
+def test_a_batch_with_one_reply_without_log_probs_loses_that_call_alone(
+    wire: Wire, toy: str, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OVERSIGHT_BATCH_POLL", "0.05")
+    monkeypatch.setattr(batches, "QUIET", 0.1)
+    judge = seat(wire, "openai", elicit="logprobs", batches="true")
+    play = lambda: oversight.run("direct", toy, judge=judge, limit=4, db=db, batch=True)  # noqa: E731
+    wire.answer = Forgetful(lambda nth: nth == 2)
+    assert play().run.statuses == {"decided": 3, "failed": 1}
+    wire.answer = Forgetful(lambda nth: False)
+    assert play().run.statuses == {"decided": 4}
+    assert asked(wire) == 0
+
+
+def test_a_listing_that_is_none_is_no_listing() -> None:
+    model = open_model("openai/gpt-4o-mini", {"base_url": "http://127.0.0.1:9/v1"})
+    assert isinstance(model, OpenAIModel)
+    request = Request((Message("user", "x"),), letters=("A", "B"))
+    for listed in (None, [], [{"token": "A", "logprob": None}], [{"token": 7, "logprob": -1.0}], [None]):
+        token = {"token": "A", "bytes": None, "logprob": -0.1, "top_logprobs": listed}
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "A"}}
+        told = ChatCompletion.construct(choices=[{**choice, "logprobs": {"content": [token]}}])
+        assert model.read(told, request).scores is None, listed

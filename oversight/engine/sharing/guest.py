@@ -230,6 +230,9 @@ class Guest:
     def has_call(self, key: int) -> bool:
         return False  # whether it is in the store, `claim` finds out
 
+    def has_scores(self, model: Model) -> bool:
+        return False  # this process's own calls tell
+
     def add_call(
         self, key: int, model: Model, kind: str, request: Request, messages: list[int], sample: int,
         completion: Completion, started: datetime, seconds: float, attempts: int,

@@ -233,14 +233,14 @@ class OpenAIModel(ApiModel):
     def _scores(
         self, choice: Any, letters: Sequence[str]
     ) -> tuple[tuple[float, ...] | None, tuple[str, ...]]:
-        """Log-probs of the letters as the reply's first token."""
-        given = getattr(choice, "logprobs", None)
-        content = getattr(given, "content", None)
-        if not content:
-            raise UserError(
-                f"model {self.name!r} gave no log-probs, which elicit=logprobs needs; use elicit=hard, credence or votes"
-            )
-        return letter_scores({t.token: t.logprob for t in content[0].top_logprobs}, letters)
+        """Log-probs of the letters as the reply's first token; None where the reply lacks them."""
+        content = getattr(getattr(choice, "logprobs", None), "content", None)
+        listed = (getattr(content[0], "top_logprobs", None) if content else None) or ()
+        given = {getattr(t, "token", None): getattr(t, "logprob", None) for t in listed}
+        told = {
+            token: p for token, p in given.items() if isinstance(token, str) and isinstance(p, float | int)
+        }
+        return letter_scores(told, letters) if told else (None, ())
 
 
 def letter_scores(
