@@ -77,10 +77,11 @@ class Budget:
         return ""
 
     @asynccontextmanager
-    async def reserve(self, model: Model, request: Request) -> AsyncIterator[Charge]:
-        """Room for one call while the block makes it; settle the charge in there, or it is taken to have
-        cost nothing (no reply came). Raises `OverBudget` where there will be no room."""
-        charge = Charge(0 if self._limit is None else self._most(model, request))
+    async def reserve(self, model: Model, request: Request, batched: bool = False) -> AsyncIterator[Charge]:
+        """Room for one call, at the price of a batch where it is `batched`, while the block makes it; settle
+        the charge in there, or it is taken to have cost nothing (no reply came). Raises `OverBudget` where
+        there will be no room."""
+        charge = Charge(0 if self._limit is None else self._most(model, request, batched))
         await self._enter(charge.reserved)
         try:
             yield charge
@@ -89,10 +90,11 @@ class Budget:
             self._spent += charge.spent or 0
             self._wake()
 
-    def _most(self, model: Model, request: Request) -> int:
+    def _most(self, model: Model, request: Request, batched: bool) -> int:
         if model.price is None:
             raise UserError(f"model {model.name!r} has no price, which max_cost needs: {WAY_OUT}")
-        return _pico(most_dollars(model.price, *most_tokens(model, request)))
+        share = model.price.batch if batched else 1.0
+        return _pico(share * most_dollars(model.price, *most_tokens(model, request)))
 
     async def _enter(self, need: int) -> None:
         if not self._waiting and self._try(need):

@@ -132,7 +132,8 @@ class Caller:
                 self.reused += 1
                 completion = self._heard(model, found)
             else:
-                async with self.budget.reserve(model, request) as charge:
+                batched = self.batches is not None and isinstance(model, BatchModel) and model.batches
+                async with self.budget.reserve(model, request, batched) as charge:
                     completion = await self._pay(model, request, key, messages, drawn)
                     charge.settle(completion)
         except BaseException as error:

@@ -12,7 +12,10 @@ from wire import Fault, Reply, Seen, Wire
 
 import oversight
 from oversight.engine import batches
+from oversight.engine.estimate import estimate
+from oversight.engine.plan import make_plan
 from oversight.errors import UserError
+from oversight.experiment import experiment_from
 
 KEY = "sk-test-0123456789abcdef"
 PRICES = "price_in=10,price_out=30"
@@ -153,3 +156,22 @@ def test_batches_need_a_model_that_has_them(toy: Path, tmp_path: Path) -> None:
         oversight.run(
             "direct", str(toy), judge="simulated/judge", limit=2, db=tmp_path / "o.duckdb", batch=True
         )
+
+
+def test_a_limit_of_cost_reserves_the_price_of_a_batch(toy: Path, tmp_path: Path) -> None:
+    with Wire(answer=answer, key=KEY) as wire:
+        asked = {"protocols": "direct", "task": str(toy), "judge": seat(wire, "openai"), "limit": 4}
+        plan = make_plan(experiment_from({**asked, "db": tmp_path / "o.duckdb"}))
+        most = estimate(plan).cost
+        plan.close()
+        assert most is not None
+        sizes = {}
+        for share in (0.51, 0.49):
+            db = tmp_path / f"{share}.duckdb"
+            settings: dict[str, Any] = {"limit": 4, "batch": True, "max_cost": share * most}
+            played = oversight.run("direct", str(toy), judge=asked["judge"], db=db, **settings)
+            assert played.run.statuses == {"decided": 4}
+            sizes[share] = [
+                n for (n,) in rows(db, "SELECT len(calls) FROM batches WHERE provider_id IS NULL")
+            ]
+        assert sizes == {0.51: [4], 0.49: [3, 1]}  # the fourth waits until the others were cheaper

@@ -249,6 +249,23 @@ def test_spent_and_reserved_never_pass_the_limit(limit: int, calls: list[tuple[i
         assert budget.calls == len(calls)
 
 
+def test_a_call_in_a_batch_reserves_what_it_costs_there() -> None:
+    class Half(Costs):
+        price = Price(0.0, 1.0, batch=0.5)
+
+    async def reserved(model: Model, batched: bool) -> float:
+        budget = Budget(100.0)
+        async with budget.reserve(model, request(8), batched) as charge:
+            now = budget.reserved
+            charge.settle(Completion())  # nobody says what it cost
+        assert budget.spent == now and budget.reserved == 0
+        return now
+
+    assert asyncio.run(reserved(Half(), False)) == 8.0
+    assert asyncio.run(reserved(Half(), True)) == 4.0
+    assert asyncio.run(reserved(Costs(), True)) == 8.0
+
+
 def test_a_call_waits_for_those_in_flight_to_leave_room() -> None:
     async def both() -> list[str]:
         budget, order = Budget(10.0), list[str]()
