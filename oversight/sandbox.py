@@ -54,16 +54,20 @@ _FILTERS = frozenset(
 _left = threading.local()
 
 
+class UsedUp(TemplateRuntimeError):
+    """A prompt took more than its allowance."""
+
+
 def allow() -> None:
     """A new prompt begins: it has the whole allowance. One is rendered at a time in each thread."""
     _left.characters = MOST
 
 
 def spend(characters: int) -> None:
-    """Raises `TemplateRuntimeError` where more is used up than the allowance."""
+    """Raises `UsedUp` where that is more than what is left of the allowance."""
     _left.characters -= characters
     if _left.characters < 0:
-        raise TemplateRuntimeError(f"it does not end, or makes more than {MOST:,} characters")
+        raise UsedUp(f"it does not end, or makes more than {MOST:,} characters")
 
 
 def printed(value: Any) -> Any:

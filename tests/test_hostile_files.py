@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,15 +14,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from support import REPLIES
 
 from oversight import BadProtocol, Question, Seat, UserError
+from oversight.cli import main
+from oversight.errors import StoreError
 from oversight.experiment import experiment_from, load_experiment
 from oversight.library import find_protocol, find_task
 from oversight.models import open_model
 from oversight.prompts import load_template, template_from
+from oversight.store.backup import backup
+from oversight.store.check import check, salvage
 from oversight.store.database import open_for_writing
+from oversight.store.exports import export
+from oversight.store.merge import merge
 from oversight.store.reading import open_reader
 from oversight.views import view
 
@@ -139,6 +148,70 @@ def test_a_device_without_an_end_is_refused(what: str, tmp_path: Path) -> None:
         place.symlink_to("/dev/zero")
     with pytest.raises(UserError, match="pipe, socket or device"):
         READERS[what](place)
+
+
+@pytest.mark.parametrize("name", ["md:x", "sqlite:x", "file:x", "postgres:x", ":memory:", "x'; --", "a?b*"])
+def test_a_database_may_have_any_name_and_is_a_file(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    open_for_writing(Path(name)).close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    open_for_writing(Path(name)).close()
+    with open_reader(name) as reader:
+        assert reader.sql("SELECT count(*) FROM meta").rows == [(2,)]
+    assert not check(Path(name)).flaws
+    assert backup(Path(name), Path("copy"))["meta"] == 2
+
+
+OPENERS: dict[str, Callable[[Path, Path], Any]] = {
+    "read": lambda path, out: open_reader(path),
+    "write": lambda path, out: open_for_writing(path),
+    "check": lambda path, out: check(path),
+    "salvage": salvage,
+    "back up": backup,
+    "merge": lambda path, out: merge([out.with_name("ours.duckdb"), path], out),
+    "export": lambda path, out: export(path, out, "jsonl"),
+}
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_file_of_another_kind_fetches_nothing_to_open_it(opener: str, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "x.duckdb") as other:
+        other.execute("CREATE TABLE meta (x)")
+    open_for_writing(tmp_path / "ours.duckdb").close()
+    with pytest.raises(StoreError) as refused:
+        OPENERS[opener](tmp_path / "x.duckdb", tmp_path / "out")
+    assert "\n" not in str(refused.value) and not re.search("extension|download", str(refused.value))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_database_that_would_read_other_files_is_refused(opener: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("SECRET")
+    for name in ("ours", "theirs"):
+        open_for_writing(tmp_path / f"{name}.duckdb").close()
+    with duckdb.connect(str(tmp_path / "theirs.duckdb")) as con:
+        con.execute("DROP TABLE passages")
+        con.execute(
+            f"CREATE VIEW passages AS SELECT 1::UBIGINT AS passage, content AS text FROM read_text('{tmp_path}/secret')"
+        )
+    with pytest.raises(StoreError, match="has a view for the table passages"):
+        OPENERS[opener](tmp_path / "theirs.duckdb", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop/x", "b\udcffd"])
+@pytest.mark.parametrize(
+    "argv", [("report", "--db"), ("check",), ("merge", "out"), ("backup",), ("run", "direct", "--db"), ("run",), ("query",)]
+)  # fmt: skip
+def test_a_name_that_no_file_can_have_is_said_in_one_line(
+    argv: tuple[str, ...], name: str, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    more = ["other"] if argv[0] in ("merge", "backup") else ["--task", "x", "--judge", "simulated/judge"]
+    assert main([*argv, name, *(more if argv[0] in ("merge", "backup", "run") else [])]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("oversight: ") and said.count("\n") == 1
 
 
 @pytest.mark.parametrize("what", ["a template", "an experiment", "replies"])

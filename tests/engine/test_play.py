@@ -353,3 +353,24 @@ def test_a_question_without_the_passage_an_arm_needs_is_refused_with_its_id(play
     )
     with pytest.raises(UserError, match="bare-17"):
         play("direct:passage=true", tasks=[str(folder)])
+
+
+def test_a_speech_that_has_room_in_no_prompt_fails_its_episode_and_no_other(
+    play, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "endless.py").write_text(
+        "asked = []\n"
+        "def speak(request):\n"
+        "    asked.append(request.view.question)\n"
+        "    return 'x' * 11_000_000 if request.view.question == asked[0] else 'Short.'\n"
+        "def judge(request):\n"
+        "    return 'Answer: A'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = {"judge": "scripted/endless:judge", "debater": "scripted/endless:speak:words=1000"}
+    for _ in range(2):  # what is stored of it does not keep the next run from going on
+        play("debate:rounds=2", limit=3, retry_failed=False, **settings)
+        ledger = "SELECT status, reason, count(*) FROM judgements GROUP BY ALL ORDER BY ALL"
+        assert rows(tmp_path / "db.duckdb", ledger) == [("decided", None, 2), ("failed", "context", 1)]
+    longest = 'SELECT max(strlen("text")) FROM calls'
+    assert rows(tmp_path / "db.duckdb", longest) == [(11_000_000,)]
