@@ -104,7 +104,9 @@ class Template:
             ) from None
         except _BROKEN as error:
             if isinstance(error, UsedUp) and (shown := _characters(view)) > LONG:
-                raise TooLong(f"{view.seat.title}'s prompt is to show {shown:,} characters") from None
+                raise TooLong(
+                    f"{view.seat.title}'s prompt is to show {shown:,} characters, which is too much"
+                ) from None
             raise BadProtocol(f"template {self.name}: {_line(error)}") from None
         if rest.strip():
             raise BadProtocol(

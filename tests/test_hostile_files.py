@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -9,6 +10,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +31,9 @@ from oversight.prompts import load_template, template_from
 from oversight.store.backup import backup
 from oversight.store.check import check, salvage
 from oversight.store.database import open_for_writing
+from oversight.store.eval_log import EvalLog
 from oversight.store.exports import export
+from oversight.store.imports.nyu import read_nyu
 from oversight.store.merge import merge
 from oversight.store.reading import open_reader
 from oversight.views import view
@@ -129,6 +134,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "a template": load_template,
     "an experiment": load_experiment,
     "replies": lambda path: open_model(f"scripted/{path}", {}),
+    "an archive": EvalLog,
 }
 
 
@@ -248,6 +254,72 @@ def test_yaml_makes_no_python_objects(tmp_path: Path) -> None:
     assert not Path("made").exists()
 
 
+@pytest.mark.parametrize("number", ["0x" + "f" * 5000, "9" * 30, "9" * 5000, "1e400", ".nan"])
+@pytest.mark.parametrize("setting", ["limit", "samples", "concurrency"])
+def test_numbers_without_measure_are_refused(setting: str, number: str, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "e.yaml").write_text(
+        f"protocols: [direct]\ntasks: [sums]\njudge: simulated/judge\n{setting}: {number}\n"
+    )
+    assert main(["run", str(tmp_path / "e.yaml"), "--db", str(tmp_path / "x.duckdb")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("oversight: ") and said.count("\n") == 1 and len(said) < 1000
+
+
+# archives
+
+
+def packed(path: Path, name: str, *parts: bytes) -> Path:
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(name, "w", force_zip64=True) as file,
+    ):
+        for part in parts:
+            file.write(part)
+    return path
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    blanks = b" " * 1_000_000
+    bomb = packed(tmp_path / "bomb.eval", "header.json", b'{"version": 2, "pad": "', *[blanks] * 1_000, b'"}')
+    assert bomb.stat().st_size < 2_000_000
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"header\.json comes to more than 256 MB"), EvalLog(bomb) as log:
+        log.header  # noqa: B018
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+
+
+def test_an_archive_that_says_less_than_it_holds_is_damaged(tmp_path: Path) -> None:
+    path = packed(tmp_path / "liar.eval", "header.json", b"{" + b" " * 300_000_000 + b"}")
+    data = path.read_bytes()
+    path.write_bytes(data.replace((300_000_002).to_bytes(8, "little"), (100).to_bytes(8, "little")).replace(
+        (300_000_002).to_bytes(4, "little"), (100).to_bytes(4, "little")))  # fmt: skip
+    with pytest.raises(UserError, match="header"), EvalLog(path) as log:
+        log.header  # noqa: B018
+
+
+def test_an_archive_nested_without_end_is_damaged(tmp_path: Path) -> None:
+    path = packed(tmp_path / "deep.eval", "header.json", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    with pytest.raises(UserError, match=r"header\.json is damaged: maximum recursion"), EvalLog(path) as log:
+        log.header  # noqa: B018
+
+
+def test_nothing_of_an_archive_is_put_into_files(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "inside").mkdir()
+    path = packed(tmp_path / "inside" / "out.eval", "../../made", b"x")
+    with pytest.raises(UserError, match=r"no header\.json"):
+        EvalLog(path)
+    assert not (tmp_path / "made").exists() and not (tmp_path.parent / "made").exists()
+
+
+def test_an_import_reads_what_is_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text("{}")
+    (tmp_path / "theirs" / "debates" / "official").mkdir(parents=True)
+    (tmp_path / "theirs" / "debates-metadata.jsonl").write_text('{"name": "../../../secret"}\n')
+    with pytest.raises(UserError, match=r"names '\.\./\.\./\.\./secret'; there is no"):
+        list(read_nyu(tmp_path / "theirs"))
+
+
 # names
 
 NAMES = [
@@ -306,9 +378,24 @@ def test_output_that_cannot_be_written_is_said_in_one_line(argv: tuple[str, ...]
     assert "the output cannot be written: No space left on device" in err
 
 
+def opened(pid: int) -> set[str]:
+    """Names of the files that a process has open; where the system does not tell, that it has the database."""
+    folder = Path(f"/proc/{pid}/fd")
+    if not folder.is_dir():
+        time.sleep(5)
+        return {"oversight.duckdb"}
+    names = set()
+    for file in folder.iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names.add(file.readlink().name)
+    return names
+
+
 def test_ctrl_c_stops_a_query_that_would_not_end(played: Path) -> None:
     process = start(played, "query", "SELECT count(*) FROM range(1_000_000_000_000) a")
-    time.sleep(2)  # it has begun, or is about to
+    while "oversight.duckdb" not in opened(process.pid) and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.5)  # it has begun, or is about to
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

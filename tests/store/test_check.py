@@ -95,6 +95,22 @@ def test_a_damaged_block_is_said_and_what_else_there_is_is_saved(db: Path, tmp_p
     assert db.read_bytes() == before
 
 
+def test_of_a_table_with_a_damaged_block_the_other_blocks_are_saved(tmp_path: Path) -> None:
+    con = open_for_writing(tmp_path / "many.duckdb")
+    con.execute("INSERT INTO plans SELECT i, hash(i) FROM range(500_000) t(i)")
+    con.close()
+    size = (tmp_path / "many.duckdb").stat().st_size
+    with (tmp_path / "many.duckdb").open("r+b") as file:
+        file.seek(size // 2)
+        damaged = bytes(byte ^ 0xFF for byte in file.read(8))
+        file.seek(size // 2)
+        file.write(damaged)
+    kept = {one.table: one for one in salvage(tmp_path / "many.duckdb", tmp_path / "saved.duckdb")}["plans"]
+    assert kept.held == 500_000 and 350_000 < kept.kept < 500_000
+    saved = "SELECT count(*), count(DISTINCT run), bool_and(episode = hash(run::BIGINT)) FROM plans"
+    assert rows(tmp_path / "saved.duckdb", saved) == [(kept.kept, kept.kept, True)]
+
+
 @pytest.mark.parametrize("share", [0.97, 0.6, 0.3])
 def test_of_a_file_that_was_cut_off_the_tables_that_are_left_are_saved(
     share: float, db: Path, tmp_path: Path
