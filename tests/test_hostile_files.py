@@ -44,6 +44,10 @@ LOOPS = "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{%
 GROWS = "{% set ns = namespace(x='a') %}{% for i in range(100) %}{% set ns.x = GROWN %}{% endfor %}{{ ns.x }}"
 ENDLESS = {
     "loops in loops": LOOPS,
+    "loops over what is there already": "{% set r = range(400)|list %}{% for a in r %}{% for b in r %}{% for c in r %}"
+    "{% endfor %}{% endfor %}{% endfor %}x",
+    "loops over what is there, passed over": "{% set r = range(400)|list %}{% for a in r %}{% for b in r %}"
+    "{% for c in r if false %}{% endfor %}{% endfor %}{% endfor %}x",
     "loops that pass over everything": "{% for a in range(99999) if false %}{% endfor %}" * 500,
     "loops over a long list": "{% for a in [1] * 9999999 %}{% for b in [1] * 9999999 %}{% endfor %}{% endfor %}",
     "a long list gone over again and again": "{% set r = range(90000)|list %}{% for i in range(90000) %}"
@@ -84,6 +88,25 @@ def test_a_template_without_an_end_comes_to_one(name: str) -> None:
         source = "{% call user() %}" + ENDLESS[name] + "{% endcall %}"
         template_from(source, "judge.jinja").render(looking, {})
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
+
+
+GROWING = {
+    "ljust": "'a'.ljust(300000)", "rjust": "'a'.rjust(300000)", "center": "'a'.center(300000)",
+    "zfill": "'a'.zfill(300000)", "expandtabs": "'\\t'.expandtabs(300000)", "join": "('a' * 999).join('b' * 999)",
+    "replace": "('a' * 999).replace('a', 'b' * 999)", "translate": "'a'.translate({97: 'b' * 9999})",
+    "to_bytes": "(1).to_bytes(300000, 'big')", "format": "'{:300000}'.format(1)", "format_map": "'{x:300000}'.format_map({'x': 1})", "encode": "'a'.encode('utf-32')",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", GROWING)
+def test_no_method_makes_a_long_text_of_a_short_one_unpaid(method: str) -> None:
+    question, seat = Question("Who?", ("Mira", "Jo")), Seat("judge", "judge")
+    looking = view(question, (0, 1), [seat], [], seat, "judge", reads=False)
+    template = (
+        "{% call user() %}{% if " + GROWING[method] + " %}x{% endif %}{% endcall %}"
+    )  # and nothing is printed
+    with pytest.raises(BadProtocol, match="reaches for what is closed"):
+        template_from(template, "judge.jinja").render(looking, {})
 
 
 def test_what_templates_do_need_is_there() -> None:

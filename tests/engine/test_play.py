@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from support import REPLIES, content, rows
 
 from oversight import BadProtocol, StoreError, UserError
 from oversight.library import _load
+from oversight.store.writer import Writer
 
 
 def test_a_debate_has_its_turns_in_order_and_one_final_verdict(play, tmp_path: Path) -> None:
@@ -374,3 +377,38 @@ def test_a_speech_that_has_room_in_no_prompt_fails_its_episode_and_no_other(
         assert rows(tmp_path / "db.duckdb", ledger) == [("decided", None, 2), ("failed", "context", 1)]
     longest = 'SELECT max(strlen("text")) FROM calls'
     assert rows(tmp_path / "db.duckdb", longest) == [(11_000_000,)]
+
+
+def test_nothing_is_made_of_a_reply_before_it_is_committed(play, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "watched.py").write_text(
+        "events = []\n"
+        "def speak(request):\n"
+        "    events.append(('asked', tuple(line.text for line in request.view.turns)))\n"
+        "    return f'Speech {len(events)}.'\n"
+        "def judge(request):\n"
+        "    events.append(('asked', tuple(line.text for line in request.view.turns)))\n"
+        "    return 'Answer: A'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    events = importlib.import_module("watched").events
+    real = Writer._commit
+
+    def slowly(self, rows, first) -> None:
+        time.sleep(0.05)  # long enough for whoever does not wait
+        real(self, rows, first)
+        events.extend(("committed", row) for row in rows.get("calls", ()))
+
+    monkeypatch.setattr(Writer, "_commit", slowly)
+    play(
+        "debate:rounds=2,order=sequential",
+        limit=2,
+        judge="scripted/watched:judge",
+        debater="scripted/watched:speak",
+    )
+    committed: set[str] = set()
+    for kind, told in events:
+        if kind == "committed":
+            committed |= {value for value in told if isinstance(value, str)}
+        else:
+            assert set(told) <= committed, "a speech was shown that was not committed"
+    assert sum(kind == "committed" for kind, _ in events) == 10
