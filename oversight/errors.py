@@ -12,6 +12,7 @@ OversightError
      │   └─ RateLimited  … because too much was asked at a time (429, overloaded)
      ├─ Rejected         the provider would not take this request
      ├─ ContextOverflow  the prompt is longer than the model takes
+     ├─ TooLong          what was said is longer than any prompt may be
      ├─ Filtered         the provider's filter withheld the answer
      ├─ Truncated        the token limit ended the reply before its point
      ├─ Empty            the reply had nothing in it to show
@@ -93,6 +94,12 @@ class ContextOverflow(CallFailed):
         there = "fewer" if available is None else f"{available:,}"
         super().__init__(f"{model}: the prompt and reply need {wanted} tokens, the context has {there}")
         self.needed, self.available = needed, available
+
+
+class TooLong(CallFailed):
+    """What a seat is to be shown is longer than any prompt may be."""
+
+    reason = "context"
 
 
 class Filtered(CallFailed):

@@ -28,6 +28,9 @@ from oversight.yaml_text import BadYaml, read_yaml
 
 Order = Literal["random", "both", "fixed"]
 
+MOST = 10**12
+"""Of anything that is counted here: beyond it a number is a slip, and no machine's."""
+
 
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list) or value is None else [value]
@@ -167,12 +170,12 @@ class Experiment(BaseModel):
     )
     opponents: Seats = Field(default_factory=list, validation_alias=AliasChoices("opponents", "opponent"))
     seats: dict[str, Seats] = {}
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(None, ge=1, le=MOST)
     seed: int = 0
     order: Order = "random"
-    samples: int = Field(1, ge=1)
+    samples: int = Field(1, ge=1, le=MOST)
     db: Path = Path("oversight.duckdb")
-    concurrency: int = Field(1000, ge=1)
+    concurrency: int = Field(1000, ge=1, le=MOST)
     batch: bool = False
     max_cost: float | None = Field(None, ge=0, allow_inf_nan=False)
     max_calls: int | None = Field(None, ge=0)

@@ -168,7 +168,7 @@ def _json(path: Path, columns: list[str] | None) -> Iterator[Row]:
 def _parsed(where: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not JSON ({_brief(error)}): fetch it again") from None
 
 

@@ -26,11 +26,11 @@ from typing import Any
 import jinja2
 from jinja2.exceptions import SecurityError
 
-from oversight.errors import BadProtocol, UserError
+from oversight.errors import BadProtocol, TooLong, UserError
 from oversight.files import read_text
 from oversight.models.interface import Message, Role
 from oversight.question import Image, content_key, hex_id
-from oversight.sandbox import allow, environment
+from oversight.sandbox import MOST, UsedUp, allow, environment
 from oversight.views import View, template_variables
 
 _BROKEN = (
@@ -44,6 +44,18 @@ _BROKEN = (
     MemoryError,
 )
 """What a template that is wrong can raise."""
+
+
+LONG = MOST // 20
+"""Characters of a view beyond which it may be the view, and not the template, that makes a prompt too long."""
+
+
+def _characters(view: View) -> int:
+    """How long all is together that a seat may see."""
+    said = (line.lines for line in view.turns)
+    return sum(
+        map(len, (view.question, view.passage or "", *(a.text for a in view.answers), *said, *view.notes))
+    )
 
 
 def _line(error: BaseException) -> str:
@@ -63,7 +75,8 @@ class Template:
     def render(self, view: View, params: Mapping[str, Any], **extra: Any) -> tuple[Message, ...]:
         """The messages for a view. Raises `BadProtocol` for a name the view does not have, for text
         outside a message, for anything the sandbox forbids or that has no end, when there is no message, and
-        when there are images and no user message to put them into."""
+        when there are images and no user message to put them into; `TooLong` where it is what was said that has
+        no room, which is no fault of the template's."""
         messages: list[Message] = []
 
         def taker(role: Role) -> Any:
@@ -90,6 +103,10 @@ class Template:
                 f"template {self.name} reaches for what is closed to it: {_line(error)}"
             ) from None
         except _BROKEN as error:
+            if isinstance(error, UsedUp) and (shown := _characters(view)) > LONG:
+                raise TooLong(
+                    f"{view.seat.title}'s prompt is to show {shown:,} characters, which is too much"
+                ) from None
             raise BadProtocol(f"template {self.name}: {_line(error)}") from None
         if rest.strip():
             raise BadProtocol(

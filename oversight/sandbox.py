@@ -39,9 +39,9 @@ _PARTS: dict[type, frozenset[str]] = {
 """What templates name of a view's parts: texts and numbers, which the sandbox need not look into."""
 
 _CLOSED_METHODS = frozenset(
-    ["center", "encode", "expandtabs", "format", "format_map", "join", "ljust", "replace", "rjust", "translate", "zfill"]
+    ["center", "encode", "expandtabs", "format", "format_map", "join", "ljust", "replace", "rjust", "to_bytes", "translate", "zfill"]
 )  # fmt: skip
-"""Methods of texts that can make a long one of a short one; what is useful of them there is as a filter."""
+"""Methods of texts and numbers that can make a long one of a short one; what is useful of them there is as a filter."""
 _FILTERS = frozenset(
     [
         "abs", "attr", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "forceescape",
@@ -54,16 +54,20 @@ _FILTERS = frozenset(
 _left = threading.local()
 
 
+class UsedUp(TemplateRuntimeError):
+    """A prompt took more than its allowance."""
+
+
 def allow() -> None:
     """A new prompt begins: it has the whole allowance. One is rendered at a time in each thread."""
     _left.characters = MOST
 
 
 def spend(characters: int) -> None:
-    """Raises `TemplateRuntimeError` where more is used up than the allowance."""
+    """Raises `UsedUp` where that is more than what is left of the allowance."""
     _left.characters -= characters
     if _left.characters < 0:
-        raise TemplateRuntimeError(f"it does not end, or makes more than {MOST:,} characters")
+        raise UsedUp(f"it does not end, or makes more than {MOST:,} characters")
 
 
 def printed(value: Any) -> Any:
@@ -88,8 +92,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return getattr(obj, attribute)
         return super().getattr(obj, attribute)
 
+    def wrap_str_format(self, value: Any) -> None:
+        """Texts have no `format` here: jinja would let it through, made safe against attributes and not against
+        a width of gigabytes."""
+
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, str | bytes) and attr in _CLOSED_METHODS:
+        if isinstance(obj, str | bytes | int) and attr in _CLOSED_METHODS:
             return False
         return super().is_safe_attribute(obj, attr, value)
 

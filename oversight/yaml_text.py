@@ -33,6 +33,17 @@ class _Loader(yaml.SafeLoader):
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number: int = super().construct_yaml_int(node)
+        if number.bit_length() > 1000:  # of more than 4,300 digits Python would not even print it
+            raise yaml.constructor.ConstructorError(
+                None, None, "a number of hundreds of digits", node.start_mark
+            )
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
     """How many values a node stands for. One that holds itself has no size, and counts as too many."""

@@ -12,6 +12,23 @@ ALTER TABLE episodes ADD COLUMN x INT
 CREATE TABLE x(i INT)
 CREATE OR REPLACE MACRO memory.main.oversight_may_read(sid, query) AS true
 SELECT 1; DROP TABLE episodes
+/* SELECT */ DELETE FROM episodes
+SELECT 1 /* ; */ ; /* */ DELETE FROM episodes
+COMMENT ON TABLE episodes IS 'x'
+VACUUM
+ANALYZE
+EXECUTE p
+DEALLOCATE p
+RESET ALL
+PRAGMA database_list
+PRAGMA enable_profiling
+IMPORT DATABASE '{folder}'
+EXPLAIN COPY episodes TO '{folder}/out.csv'
+EXPLAIN (ANALYZE) COPY episodes TO '{folder}/out.csv'
+EXPLAIN (ANALYZE, FORMAT json) FROM read_text('{secret}')
+CREATE TEMP TABLE x AS FROM read_text('{secret}')
+CREATE SECRET (TYPE http, BEARER_TOKEN 'x')
+DROP MACRO memory.main.oversight_may_read
 EXPLAIN ANALYZE DELETE FROM episodes
 COPY episodes TO '{folder}/out.csv'
 COPY (SELECT 1) TO '{folder}/out.csv'
@@ -43,6 +60,24 @@ FROM query_table('{secret}')
 FROM json_execute_serialized_sql('{{}}')
 SELECT json_serialize_plan('FROM read_csv(''{secret}'')')
 FROM read_csv('{secret}')
+FROM read_csv_auto('{secret}')
+FROM sniff_csv('{secret}')
+FROM read_blob('{secret}')
+FROM read_json('{secret}')
+FROM read_ndjson_objects('{secret}')
+FROM parquet_scan('{secret}')
+FROM parquet_metadata('{secret}')
+FROM 'http://127.0.0.1:9/x.csv'
+FROM duckdb_settings()
+FROM duckdb_secrets()
+FROM which_secret('{secret}', 'http')
+FROM duckdb_extensions()
+FROM duckdb_logs()
+FROM duckdb_temporary_files()
+FROM pragma_storage_info('episodes')
+FROM quack_query('quack:127.0.0.1:1', 'SELECT 1')
+FROM quack_query_by_name('live', 'SELECT 1')
+SELECT getenv('HOME')
 FROM "read_text"('{secret}')
 FROM system.main.read_text('{secret}')
 SELECT (SELECT content FROM read_text('{secret}'))
@@ -65,3 +100,6 @@ FROM a.b.csv
 DESCRIBE '{secret}'
 SUMMARIZE '{secret}'
 """.strip().splitlines()
+
+# A first word that hides: behind a line of comment, and behind blanks that are no ASCII.
+HOSTILE += ["-- SELECT\nDELETE FROM episodes", "\ufeffDELETE FROM episodes", "\u00a0\t\nDELETE FROM episodes"]

@@ -2,108 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from support import REPLIES
 
-from oversight import BadProtocol, Question, Seat, UserError
+from oversight import UserError
+from oversight.cli import main
+from oversight.errors import StoreError
 from oversight.experiment import experiment_from, load_experiment
 from oversight.library import find_protocol, find_task
 from oversight.models import open_model
-from oversight.prompts import load_template, template_from
+from oversight.prompts import load_template
+from oversight.store.backup import backup
+from oversight.store.check import check, salvage
 from oversight.store.database import open_for_writing
+from oversight.store.eval_log import EvalLog
+from oversight.store.exports import export
+from oversight.store.imports.nyu import read_nyu
+from oversight.store.merge import merge
 from oversight.store.reading import open_reader
-from oversight.views import view
-
-# templates
-
-LOOPS = "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}"
-GROWS = "{% set ns = namespace(x='a') %}{% for i in range(100) %}{% set ns.x = GROWN %}{% endfor %}{{ ns.x }}"
-ENDLESS = {
-    "loops in loops": LOOPS,
-    "loops that pass over everything": "{% for a in range(99999) if false %}{% endfor %}" * 500,
-    "loops over a long list": "{% for a in [1] * 9999999 %}{% for b in [1] * 9999999 %}{% endfor %}{% endfor %}",
-    "a long list gone over again and again": "{% set r = range(90000)|list %}{% for i in range(90000) %}"
-    "{% if r|map('upper')|list %}{% endif %}{% endfor %}",
-    "a macro that calls itself twice": "{% macro f(n) %}{% if n %}{{ f(n-1) }}{{ f(n-1) }}{% endif %}{% endmacro %}"
-    "{{ f(100) }}",
-    "a block taken twice, thirty deep": "{% macro f() %}{{ caller() }}{{ caller() }}{% endmacro %}"
-    + "{% call f() %}" * 30
-    + "xxxxxxxxxx"
-    + "{% endcall %}" * 30,
-    "a text times a billion": "{{ 'a' * 10 ** 9 }}",
-    "a list times a billion": "{{ ([1] * 10 ** 9)|length }}",
-    "a text doubled by ~": GROWS.replace("GROWN", "ns.x ~ ns.x"),
-    "a text doubled by +": GROWS.replace("GROWN", "ns.x + ns.x"),
-    "a text doubled by replace": GROWS.replace("GROWN", "ns.x|replace('a', 'aa')"),
-    "a text doubled by join": GROWS.replace("GROWN", "[ns.x, ns.x]|join"),
-    "a text doubled by format": GROWS.replace("GROWN", "'%s%s'|format(ns.x, ns.x)"),
-    "a text doubled by a block": GROWS.replace("{% set ns.x = GROWN %}", "{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}"),
-    "a text replaced by itself": "{% set x = 'y' * 9999999 %}{{ x|replace('y', x) }}",
-    "a number squared": GROWS.replace("'a'", "2").replace("GROWN", "ns.x * ns.x"),
-    "a number to a billion": "{{ 7 ** (10 ** 9) }}",
-    "a number of a billion digits": "{{ '%1000000000d' % 1 }}",
-    "a width that is given": "{{ '%*d' % (1000000000, 1) }}",
-    "a number padded by a filter": "{{ '%1000000000d'|format(1) }}",
-    "a text padded by its method": "{{ 'a'.ljust(10 ** 9) }}",
-    "a text padded by another": "{{ 'a'.zfill(10 ** 9) }}",
-    "a text padded by a filter": "{{ 'a'|center(10 ** 9) }}",
-    "lists in lists, printed": "{% set x = [1] %}" + "{% set x = [x, x] %}" * 60 + "{{ x|string }}",
-    "lists in lists, joined": "{% set x = [1] %}" + "{% set x = [x, x] %}" * 60 + "{{ x|join }}",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ENDLESS)
-def test_a_template_without_an_end_comes_to_one(name: str) -> None:
-    question, seat = Question("Who?", ("Mira", "Jo")), Seat("judge", "judge")
-    looking = view(question, (0, 1), [seat], [], seat, "judge", reads=False)
-    with pytest.raises(BadProtocol, match=r"^template judge\.jinja") as refused:
-        source = "{% call user() %}" + ENDLESS[name] + "{% endcall %}"
-        template_from(source, "judge.jinja").render(looking, {})
-    assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
-
-
-def test_what_templates_do_need_is_there() -> None:
-    question, seat = Question("Who?", ("Mira", "Jo")), Seat("judge", "judge")
-    looking = view(question, (0, 1), [seat], [], seat, "judge", reads=False)
-    source = (
-        "{% call user() %}{{ answers|map(attribute='text')|join(', ') }}; {{ '%.2f'|format(0.5) }}; "
-        "{{ '%s of %d' % ('x', 3) }}; {{ 'a' ~ 1 ~ 'b' }}; {{ question|replace('Who', 'What') }}; "
-        "{{ [1, 2]|sum }}; {{ 2 ** 10 }}; {{ 'a\nb'|indent(2) }}; {{ 1.256|round(1) }}; "
-        "{% for i in range(3) if i != 1 %}{{ i }}{% endfor %}{% endcall %}"
-    )
-    (message,) = template_from(source, "t").render(looking, {})
-    assert message.content == "Mira, Jo; 0.50; x of 3; a1b; What?; 3; 1024; a\n  b; 1.3; 02"
-
-
-def test_a_long_prompt_is_no_endless_one() -> None:
-    question = Question("Who?", ("Mira", "Jo"), passage="word " * 800_000)
-    seat = Seat("A", "debater", 0)
-    looking = view(question, (0, 1), [seat], [], seat, "speak", reads=True)
-    (message,) = template_from("{% call user() %}{{ passage }}{% endcall %}", "t").render(looking, {})
-    assert len(message.content) == 3_999_999
-
-
-def test_a_template_that_is_a_link_out_of_its_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("{% call user() %}SECRET{% endcall %}")
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    (folder / "judge.jinja").symlink_to(tmp_path / "secret")
-    with pytest.raises(UserError, match="a link that leads out of its folder"):
-        load_template(folder / "judge.jinja")
-    (folder / "plain.jinja").write_text("{% call user() %}x{% endcall %}")
-    (folder / "inside.jinja").symlink_to("plain.jinja")
-    load_template(folder / "inside.jinja")
-
 
 # places that are no files
 
@@ -120,6 +52,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "a template": load_template,
     "an experiment": load_experiment,
     "replies": lambda path: open_model(f"scripted/{path}", {}),
+    "an archive": EvalLog,
 }
 
 
@@ -139,6 +72,70 @@ def test_a_device_without_an_end_is_refused(what: str, tmp_path: Path) -> None:
         place.symlink_to("/dev/zero")
     with pytest.raises(UserError, match="pipe, socket or device"):
         READERS[what](place)
+
+
+@pytest.mark.parametrize("name", ["md:x", "sqlite:x", "file:x", "postgres:x", ":memory:", "x'; --", "a?b*"])
+def test_a_database_may_have_any_name_and_is_a_file(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    open_for_writing(Path(name)).close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    open_for_writing(Path(name)).close()
+    with open_reader(name) as reader:
+        assert reader.sql("SELECT count(*) FROM meta").rows == [(2,)]
+    assert not check(Path(name)).flaws
+    assert backup(Path(name), Path("copy"))["meta"] == 2
+
+
+OPENERS: dict[str, Callable[[Path, Path], Any]] = {
+    "read": lambda path, out: open_reader(path),
+    "write": lambda path, out: open_for_writing(path),
+    "check": lambda path, out: check(path),
+    "salvage": salvage,
+    "back up": backup,
+    "merge": lambda path, out: merge([out.with_name("ours.duckdb"), path], out),
+    "export": lambda path, out: export(path, out, "jsonl"),
+}
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_file_of_another_kind_fetches_nothing_to_open_it(opener: str, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "x.duckdb") as other:
+        other.execute("CREATE TABLE meta (x)")
+    open_for_writing(tmp_path / "ours.duckdb").close()
+    with pytest.raises(StoreError) as refused:
+        OPENERS[opener](tmp_path / "x.duckdb", tmp_path / "out")
+    assert "\n" not in str(refused.value) and not re.search("extension|download", str(refused.value))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_database_that_would_read_other_files_is_refused(opener: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("SECRET")
+    for name in ("ours", "theirs"):
+        open_for_writing(tmp_path / f"{name}.duckdb").close()
+    with duckdb.connect(str(tmp_path / "theirs.duckdb")) as con:
+        con.execute("DROP TABLE passages")
+        con.execute(
+            f"CREATE VIEW passages AS SELECT 1::UBIGINT AS passage, content AS text FROM read_text('{tmp_path}/secret')"
+        )
+    with pytest.raises(StoreError, match="has a view for the table passages"):
+        OPENERS[opener](tmp_path / "theirs.duckdb", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop/x", "b\udcffd"])
+@pytest.mark.parametrize(
+    "argv", [("report", "--db"), ("check",), ("merge", "out"), ("backup",), ("run", "direct", "--db"), ("run",), ("query",)]
+)  # fmt: skip
+def test_a_name_that_no_file_can_have_is_said_in_one_line(
+    argv: tuple[str, ...], name: str, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    more = ["other"] if argv[0] in ("merge", "backup") else ["--task", "x", "--judge", "simulated/judge"]
+    assert main([*argv, name, *(more if argv[0] in ("merge", "backup", "run") else [])]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("oversight: ") and said.count("\n") == 1
 
 
 @pytest.mark.parametrize("what", ["a template", "an experiment", "replies"])
@@ -173,6 +170,72 @@ def test_yaml_makes_no_python_objects(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="could not determine a constructor"):
         load_experiment(path)
     assert not Path("made").exists()
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 5000, "9" * 30, "9" * 5000, "1e400", ".nan"])
+@pytest.mark.parametrize("setting", ["limit", "samples", "concurrency"])
+def test_numbers_without_measure_are_refused(setting: str, number: str, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "e.yaml").write_text(
+        f"protocols: [direct]\ntasks: [sums]\njudge: simulated/judge\n{setting}: {number}\n"
+    )
+    assert main(["run", str(tmp_path / "e.yaml"), "--db", str(tmp_path / "x.duckdb")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("oversight: ") and said.count("\n") == 1 and len(said) < 1000
+
+
+# archives
+
+
+def packed(path: Path, name: str, *parts: bytes) -> Path:
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(name, "w", force_zip64=True) as file,
+    ):
+        for part in parts:
+            file.write(part)
+    return path
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    blanks = b" " * 1_000_000
+    bomb = packed(tmp_path / "bomb.eval", "header.json", b'{"version": 2, "pad": "', *[blanks] * 1_000, b'"}')
+    assert bomb.stat().st_size < 2_000_000
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"header\.json comes to more than 256 MB"), EvalLog(bomb) as log:
+        log.header  # noqa: B018
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+
+
+def test_an_archive_that_says_less_than_it_holds_is_damaged(tmp_path: Path) -> None:
+    path = packed(tmp_path / "liar.eval", "header.json", b"{" + b" " * 300_000_000 + b"}")
+    data = path.read_bytes()
+    path.write_bytes(data.replace((300_000_002).to_bytes(8, "little"), (100).to_bytes(8, "little")).replace(
+        (300_000_002).to_bytes(4, "little"), (100).to_bytes(4, "little")))  # fmt: skip
+    with pytest.raises(UserError, match="header"), EvalLog(path) as log:
+        log.header  # noqa: B018
+
+
+def test_an_archive_nested_without_end_is_damaged(tmp_path: Path) -> None:
+    path = packed(tmp_path / "deep.eval", "header.json", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    with pytest.raises(UserError, match=r"header\.json is damaged: maximum recursion"), EvalLog(path) as log:
+        log.header  # noqa: B018
+
+
+def test_nothing_of_an_archive_is_put_into_files(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "inside").mkdir()
+    path = packed(tmp_path / "inside" / "out.eval", "../../made", b"x")
+    with pytest.raises(UserError, match=r"no header\.json"):
+        EvalLog(path)
+    assert not (tmp_path / "made").exists() and not (tmp_path.parent / "made").exists()
+
+
+def test_an_import_reads_what_is_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text("{}")
+    (tmp_path / "theirs" / "debates" / "official").mkdir(parents=True)
+    (tmp_path / "theirs" / "debates-metadata.jsonl").write_text('{"name": "../../../secret"}\n')
+    with pytest.raises(UserError, match=r"names '\.\./\.\./\.\./secret'; there is no"):
+        list(read_nyu(tmp_path / "theirs"))
 
 
 # names
@@ -233,9 +296,24 @@ def test_output_that_cannot_be_written_is_said_in_one_line(argv: tuple[str, ...]
     assert "the output cannot be written: No space left on device" in err
 
 
+def opened(pid: int) -> set[str]:
+    """Names of the files that a process has open; where the system does not tell, that it has the database."""
+    folder = Path(f"/proc/{pid}/fd")
+    if not folder.is_dir():
+        time.sleep(5)
+        return {"oversight.duckdb"}
+    names = set()
+    for file in folder.iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names.add(file.readlink().name)
+    return names
+
+
 def test_ctrl_c_stops_a_query_that_would_not_end(played: Path) -> None:
     process = start(played, "query", "SELECT count(*) FROM range(1_000_000_000_000) a")
-    time.sleep(2)  # it has begun, or is about to
+    while "oversight.duckdb" not in opened(process.pid) and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.5)  # it has begun, or is about to
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -72,6 +72,8 @@ app.command("reproduce")(reproduce.reproduce)
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What writing our output raises where it goes to a full disk, or to a terminal that has gone."""
+_NO_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)
+"""What looking for a file raises where a name cannot be one, or lies where we may not look."""
 
 
 def _version(wanted: bool) -> None:
@@ -100,6 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # A terminal without UTF-8 gets escapes, not a crash.
             stream.reconfigure(errors="backslashreplace")
+    for argument in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            _say(f"{argument} is not UTF-8 text")
+            return 2
     try:
         status = typer.main.get_command(app).main(
             args=arguments, prog_name="oversight", standalone_mode=False, obj=arguments
@@ -122,6 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.filename is None and error.errno in _NO_ROOM:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             _say(f"the output cannot be written: {error.strerror}; send it somewhere else")
+            return 2
+        if isinstance(error, OSError) and error.filename is not None and error.errno in _NO_PLACE:
+            _say(f"{error.filename}: {error.strerror}: name another place")
             return 2
         if hasattr(error, "format_message"):  # typer's own: a wrong option or command
             context = getattr(error, "ctx", None)

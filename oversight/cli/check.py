@@ -51,8 +51,8 @@ def _print_flaws(checked: Checked, db: Path) -> None:
     from oversight.report.safe import one_line
 
     for flaw in checked.flaws:
-        rows = "row" if flaw.rows == 1 else "rows"
-        print(f"{flaw.table}: {flaw.rows:,} {rows}: {one_line(flaw.what)}")
+        rows = f" {flaw.rows:,} {'row' if flaw.rows == 1 else 'rows'}:" if flaw.rows else ""
+        print(f"{one_line(flaw.table)}:{rows} {one_line(flaw.what)}")
         for named in flaw.named:
             print(f"  {one_line(named)}")
         if (left := flaw.rows - len(flaw.named)) > 0 and flaw.named:

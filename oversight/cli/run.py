@@ -300,7 +300,8 @@ def _statuses(db: Path, sharing: Sharing | None = None) -> dict[int, str]:
         except (OSError, RuntimeError) as error:  # a loop of links
             raise StoreError(f"{db} cannot be opened: {error}; name another --db") from None
         if not there:
-            raise StoreError(f"no folder {db.parent}: make it, or name another --db")
+            folder = db.resolve().parent if db.is_symlink() else db.parent
+            raise StoreError(f"no folder {folder}: make it, or name another --db")
         return {}
     with open_reader(db, _patience(sharing)) as reader:
         if not reader.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'verdicts'").rows:

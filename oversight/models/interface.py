@@ -109,12 +109,13 @@ class Manners:
     """How an API wants to be treated: concurrency that adapts, and attempts that are bounded.
 
     `start` calls at once to begin with, never more than `most`. Timeouts in seconds: `attempt` for one
-    attempt, `call` for all of them with the waiting between.
+    attempt, `call` for all of them with the waiting between. Nine attempts outlast a server that is away for a
+    minute and a half.
     """
 
     start: int = 16
     most: int = 512
-    attempts: int = 6
+    attempts: int = 9
     attempt: float = 300.0
     call: float = 1800.0
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _OBEYED = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # reading direction
-    r"\u200b\u2028\u2029\u2060-\u2064\ufeff\U000e0000-\U000e007f"  # invisible, or other line ends
+    r"\u200b\u2028\u2029\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # invisible, or other line ends
     r"\ud800-\udfff"  # lone surrogates, which no stream can encode
 )
 _IN_TEXT = re.compile(f"[{_OBEYED}]")

@@ -12,7 +12,7 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store.check import new_file
-from oversight.store.database import CATALOG, check_ours, literal, open_for_writing
+from oversight.store.database import CATALOG, attach, check_ours, literal, open_for_writing
 from oversight.store.reading import open_reader
 
 SOURCE = "source"
@@ -43,7 +43,7 @@ def backup(path: Path, out: Path) -> dict[str, int]:
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
-        con.execute(f"ATTACH {literal(path)} AS {SOURCE} (READ_ONLY)")
+        attach(con, path, SOURCE, "READ_ONLY")
     except duckdb.Error:
         raise StoreError(f"a run has just begun to write {path}: make the backup again") from None
     check_ours(con, path, SOURCE)

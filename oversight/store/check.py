@@ -22,10 +22,11 @@ from oversight.question import Image, Question, content_key, hex_id
 from oversight.store import wal
 from oversight.store.database import (
     CATALOG,
+    attach,
     check_ours,
     first_line,
-    literal,
     open_for_writing,
+    our_tables,
     refuse_what_is_no_file,
     tables,
 )
@@ -72,6 +73,7 @@ def check(path: Path) -> Checked:
     """Look at all of a database. Raises `StoreError` where it cannot be opened at all, or while a run writes it."""
     with _opened(path) as (con, flaws):
         known = _columns(con)
+        flaws += [Flaw(table, "is not there", 0) for table in sorted(our_tables() - known.keys())]
         whole, rows = {}, {}
         for table in known:
             rows[table], problem = _read_through(con, table)
@@ -133,7 +135,7 @@ def _opened(path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Flaw]]
 
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
+    attach(con, path, CATALOG, "READ_ONLY")
 
 
 def _attach_what_is_readable(

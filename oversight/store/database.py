@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -33,6 +34,12 @@ class HeldFile(StoreError):
         self.pid = pid
 
 
+def attach(con: duckdb.DuckDBPyConnection, path: Path, catalog: str, *options: str) -> None:
+    """Attach the DuckDB file at `path`. Left to guess, DuckDB would fetch what opens another kind of file, or what a
+    name such as `md:x` stands for."""
+    con.execute(f"ATTACH {literal(path.absolute())} AS {catalog} ({', '.join(('TYPE duckdb', *options))})")
+
+
 def sql_file(name: str) -> str:
     """One of our .sql files: schema.sql, views.sql."""
     return resources.files("oversight.store").joinpath(name).read_text(encoding="utf-8")
@@ -49,7 +56,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     Raises `StoreError`, in one line with the way out, for a file another process has open, one that
     is not a DuckDB database or not ours, a newer schema, a folder that is missing or read-only.
     """
-    folder = path.parent
+    folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
         raise StoreError(f"no folder {folder}: make it, or name another --db")
     refuse_what_is_no_file(path)
@@ -62,10 +69,10 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
             con.execute(f"SET memory_limit='{MEMORY}GiB'")
         con.execute(f"SET temp_directory={literal(f'{path}.tmp')}")
         if wal.log_of(path).exists() and path.exists():  # opened to write, a log is written over
-            con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
+            attach(con, path, CATALOG, "READ_ONLY")
             wal.refuse_what_is_unread(con, CATALOG, path)
             con.execute(f"DETACH {CATALOG}")
-        con.execute(f"ATTACH {literal(path)} AS {CATALOG} (STORAGE_VERSION '{STORAGE}')")
+        attach(con, path, CATALOG, f"STORAGE_VERSION '{STORAGE}'")
         con.execute(f"USE {CATALOG}")
         _prepare(con, path)
     except duckdb.Error as error:
@@ -110,6 +117,19 @@ def tables(con: duckdb.DuckDBPyConnection, catalog: str) -> set[str]:
     return {name for (name,) in rows}
 
 
+def _views(con: duckdb.DuckDBPyConnection, catalog: str) -> set[str]:
+    rows = con.execute(
+        f"SELECT view_name FROM duckdb_views() WHERE database_name = {literal(catalog)} AND NOT internal"
+    ).fetchall()
+    return {name for (name,) in rows}
+
+
+@cache
+def our_tables() -> frozenset[str]:
+    """Names of the tables that a database of ours has."""
+    return frozenset(re.findall(r"^CREATE TABLE (\w+)", sql_file("schema.sql"), re.MULTILINE))
+
+
 def check_ours(con: duckdb.DuckDBPyConnection, path: Path, catalog: str) -> None:
     """Raise `StoreError` unless the attached file is empty or an oversight database we can read."""
     found = tables(con, catalog)
@@ -117,6 +137,11 @@ def check_ours(con: duckdb.DuckDBPyConnection, path: Path, catalog: str) -> None
         return
     if "meta" not in found or "episodes" not in found:
         raise StoreError(f"{path} is a DuckDB database but not one of oversight's: name another --db")
+    if stands_in := _views(con, catalog) & our_tables():
+        raise StoreError(
+            f"{path} has a view for the table {min(stands_in)}, which no oversight made, and which may lead to other "
+            "files: name another --db"
+        )
     row = con.execute(f"SELECT value FROM {catalog}.meta WHERE name = 'schema'").fetchone()
     schema = int(row[0]) if row else 0
     if schema > SCHEMA:

@@ -18,6 +18,8 @@ from oversight.errors import UserError
 
 Json = dict[str, Any]
 _ZSTANDARD = 93
+LARGEST = 256_000_000
+"""Bytes of one of a log's parts, unpacked: a file of a few kilobytes can stand for any number."""
 _LOCAL_HEADER = 30
 """Bytes of a zip entry's local header before its name and extra field."""
 
@@ -33,6 +35,8 @@ class EvalLog:
         self.path = path
         if path.is_dir():
             raise UserError(f"{path} is a folder: name one .eval log in it")
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is a pipe, socket or device, not a file")
         try:
             self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile:
@@ -68,11 +72,13 @@ class EvalLog:
 
     def _read(self, name: str) -> Json:
         info = self._zip.getinfo(name)
+        if info.file_size > LARGEST:  # no more than it says is unpacked
+            raise UserError(f"{self.path}: {name} comes to more than {LARGEST // 1_000_000} MB")
         try:
             packed = info.compress_type == _ZSTANDARD and not hasattr(zipfile, "ZIP_ZSTANDARD")
             text = self._unpacked(info) if packed else self._zip.read(info)
             found = json.loads(text)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, RecursionError) as error:
             raise UserError(f"{self.path}: {name} is damaged: {error}") from None
         if not isinstance(found, dict):
             raise UserError(f"{self.path}: {name} holds a {type(found).__name__}, not an object")

@@ -18,8 +18,8 @@ from oversight.store import wal
 from oversight.store.check import new_file
 from oversight.store.database import (
     CATALOG,
+    attach,
     check_ours,
-    literal,
     open_for_writing,
     refuse_what_is_no_file,
     tables,
@@ -78,13 +78,14 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     """Make one new file `out` of several. Raises `StoreError`, and then there is no `out`."""
     if len(paths) < 2:
         raise StoreError("name two files or more to be merged")
-    real = [path.resolve() for path in paths]
-    for n, path in enumerate(paths):
+    real: list[Path] = []
+    for path in paths:
         if not path.exists():
             raise StoreError(f"no database at {path}")
         refuse_what_is_no_file(path)
-        if real[n] in real[:n]:
+        if path.resolve() in real:
             raise StoreError(f"{path} is named twice")
+        real.append(path.resolve())
     episodes, calls, again, otherwise = 0, 0, 0, 0
     with new_file(out) as draft:
         new = open_for_writing(draft)
@@ -117,7 +118,7 @@ _REPLIES_DIFFER = '(a."text", a.private, a.stop_reason, a.scores) IS DISTINCT FR
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
-        con.execute(f"ATTACH {literal(path)} AS {SOURCE} (READ_ONLY)")
+        attach(con, path, SOURCE, "READ_ONLY")
     except duckdb.Error as error:
         if who := held_by(str(error)):
             raise StoreError(

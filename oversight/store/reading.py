@@ -26,6 +26,7 @@ from oversight.errors import StoreError
 from oversight.store import wal
 from oversight.store.database import (
     CATALOG,
+    attach,
     cannot_open,
     check_ours,
     first_line,
@@ -290,6 +291,10 @@ def _must_read(con: duckdb.DuckDBPyConnection, query: str) -> None:
     if "\0" in query:
         raise StoreError("a query cannot hold a null character")
     try:
+        query.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        raise StoreError("a query must be UTF-8 text") from None
+    try:
         kinds = [statement.type.name for statement in con.extract_statements(query)]
     except duckdb.Error as error:
         raise StoreError(first_line(str(error))) from None
@@ -410,7 +415,7 @@ def _open_live(note: Note) -> duckdb.DuckDBPyConnection:
 def _open_file(path: Path) -> duckdb.DuckDBPyConnection:
     con = closed()
     try:
-        con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
+        attach(con, path, CATALOG, "READ_ONLY")
         wal.refuse_what_is_unread(con, CATALOG, path)
         check_ours(con, path, CATALOG)
         con.execute(f"CREATE MACRO {FILTER}(sid, query) AS ({filter_sql(con)})")

@@ -249,8 +249,11 @@ def _image(path: str, mapping: Mapping) -> Image:
     kind = MEDIA_TYPES.get(Path(path).suffix.lower())
     if kind is None:
         raise Wrong(f"{where} {_brief(path)} is no image by its ending ({_listed(MEDIA_TYPES)})")
+    file = mapping.folder / path
     try:
-        return Image(kind, (mapping.folder / path).read_bytes())
+        if file.exists() and not file.is_file():
+            raise ValueError("it is no regular file")
+        return Image(kind, file.read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise Wrong(f"{where} {_brief(path)} cannot be read: {reason}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -54,7 +55,7 @@ def hostile(*, seed: int):
                        source_id=f"s {n} {text}", meta={"text": text}), Label(0)
 """
 OBEYED = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 
 
@@ -147,6 +148,39 @@ def test_no_command_prints_what_a_terminal_would_obey(spoken):
         assert not OBEYED.search(out + err), command
         assert "49494949" not in out  # Jinja was not asked
     assert json.loads(spoken("report", "--json")[1])["accuracy"]
+
+
+@pytest.mark.parametrize("command", [("report",), ("show",), ("query", "FROM turns"), ("query", "FROM turns", "--format", "csv"), ("search", "IGNORE"), ("list", "runs"), ("show", "last", "--private")])  # fmt: skip
+def test_a_terminal_itself_receives_nothing_but_text(command, spoken, folder):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oversight", *command],
+        cwd=folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "100"},  # so no escape is rich's own
+    )
+    os.close(theirs)
+    received = b""
+    with contextlib.suppress(OSError):  # so ends a terminal that nobody writes to any more
+        while part := os.read(ours, 65536):
+            received += part
+    os.close(ours)
+    assert process.wait(timeout=60) == 0, received[-500:]
+    text = received.decode().replace("\r\n", "\n")
+    assert len(text) > 100 and not OBEYED.search(text)
+
+
+def test_a_written_report_and_exports_hold_no_markup_of_theirs(spoken, folder):
+    assert spoken("report", "--out", "rep")[0] == 0
+    page = (folder / "rep" / "report.html").read_text(encoding="utf-8")
+    assert not re.search("<(script|iframe|svg onload|img src=x)|javascript:", page)
+    for format in ("jsonl", "hf", "parquet", "inspect"):
+        status, out, err = spoken("export", format, "--out", format)
+        assert status == 0, err
+        assert not OBEYED.search(out + err)
 
 
 def test_exports_are_read_back_as_they_were(spoken, folder):

@@ -25,8 +25,7 @@ from wire_shapes import default_answer
 
 from oversight.store.check import check
 
-KILLS = int(os.environ.get("OVERSIGHT_KILLS", "30"))
-"""A hundred take a minute and more."""
+KILLS = int(os.environ.get("OVERSIGHT_KILLS", "100"))
 IN_FLIGHT = 8
 
 NURSERY = """

@@ -136,6 +136,27 @@ def test_broken_calls_are_tried_again_so_often_and_no_more() -> None:
     assert heard == ["connection lost"] * 4
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_server_that_is_away_for_a_minute_is_waited_for(seed: int) -> None:
+    random.seed(seed)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def back_after_a_minute() -> Completion:
+            if loop.time() < 60:
+                raise Transport("connection refused")
+            return Completion("back")
+
+        limiter = Limiter(Manners(), clock=loop.time)
+        done = await asyncio.gather(
+            *(attempts(limiter, back_after_a_minute, lambda error: None) for _ in range(20))
+        )
+        assert {completion.text for completion, _ in done} == {"back"}
+
+    simulated(main)
+
+
 def test_what_another_attempt_cannot_change_is_not_tried_again() -> None:
     calls = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from support import REPLIES, content, rows
 
 from oversight import BadProtocol, StoreError, UserError
 from oversight.library import _load
+from oversight.store.writer import Writer
 
 
 def test_a_debate_has_its_turns_in_order_and_one_final_verdict(play, tmp_path: Path) -> None:
@@ -353,3 +356,59 @@ def test_a_question_without_the_passage_an_arm_needs_is_refused_with_its_id(play
     )
     with pytest.raises(UserError, match="bare-17"):
         play("direct:passage=true", tasks=[str(folder)])
+
+
+def test_a_speech_that_has_room_in_no_prompt_fails_its_episode_and_no_other(
+    play, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "endless.py").write_text(
+        "asked = []\n"
+        "def speak(request):\n"
+        "    asked.append(request.view.question)\n"
+        "    return 'x' * 11_000_000 if request.view.question == asked[0] else 'Short.'\n"
+        "def judge(request):\n"
+        "    return 'Answer: A'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = {"judge": "scripted/endless:judge", "debater": "scripted/endless:speak:words=1000"}
+    for _ in range(2):  # what is stored of it does not keep the next run from going on
+        play("debate:rounds=2", limit=3, retry_failed=False, **settings)
+        ledger = "SELECT status, reason, count(*) FROM judgements GROUP BY ALL ORDER BY ALL"
+        assert rows(tmp_path / "db.duckdb", ledger) == [("decided", None, 2), ("failed", "context", 1)]
+    longest = 'SELECT max(strlen("text")) FROM calls'
+    assert rows(tmp_path / "db.duckdb", longest) == [(11_000_000,)]
+
+
+def test_nothing_is_made_of_a_reply_before_it_is_committed(play, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "watched.py").write_text(
+        "events = []\n"
+        "def speak(request):\n"
+        "    events.append(('asked', tuple(line.text for line in request.view.turns)))\n"
+        "    return f'Speech {len(events)}.'\n"
+        "def judge(request):\n"
+        "    events.append(('asked', tuple(line.text for line in request.view.turns)))\n"
+        "    return 'Answer: A'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    events = importlib.import_module("watched").events
+    real = Writer._commit
+
+    def slowly(self, rows, first) -> None:
+        time.sleep(0.05)  # long enough for whoever does not wait
+        real(self, rows, first)
+        events.extend(("committed", row) for row in rows.get("calls", ()))
+
+    monkeypatch.setattr(Writer, "_commit", slowly)
+    play(
+        "debate:rounds=2,order=sequential",
+        limit=2,
+        judge="scripted/watched:judge",
+        debater="scripted/watched:speak",
+    )
+    committed: set[str] = set()
+    for kind, told in events:
+        if kind == "committed":
+            committed |= {value for value in told if isinstance(value, str)}
+        else:
+            assert set(told) <= committed, "a speech was shown that was not committed"
+    assert sum(kind == "committed" for kind, _ in events) == 10

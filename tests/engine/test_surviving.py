@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from support import TASK, content, rows
 MODEL = '''
 """Replies after a moment, and leaves a line for each call it was paid for."""
 import asyncio
-import os
 
 from oversight import Completion
 
@@ -78,6 +78,11 @@ def paid(folder: Path) -> Counter[str]:
     return Counter(path.read_text().split()) if path.exists() else Counter()
 
 
+def stored(db: Path) -> set[str]:
+    """The calls in a database, as the model names them that was paid for them."""
+    return {str(call >> 1) for (call,) in rows(db, "SELECT call FROM calls")}
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     folder = furnish(tmp_path_factory.mktemp("undisturbed"))
@@ -101,11 +106,11 @@ def test_a_killed_run_resumed_equals_one_that_was_not(
         kills += process.poll() is None
         process.kill()
         process.communicate()
-        stored = {str(call >> 1) for (call,) in rows(folder / "killed.duckdb", "SELECT call FROM calls")}
-        assert committed <= stored, "a committed call is gone"
-        committed = stored
+        there = stored(folder / "killed.duckdb")
+        assert committed <= there, "a committed call is gone"
+        committed = there
         # What was paid and not committed was under way at the kill: at most one call for each place.
-        assert len(set(paid(folder)) - stored) <= 2 * 16 + 4
+        assert len(set(paid(folder)) - there) <= 2 * 16 + 4
     assert kills >= 3
     times_paid = paid(folder)
     process = start(folder, "killed.duckdb")
@@ -127,10 +132,17 @@ def test_an_interrupted_run_stops_in_seconds_keeps_everything_and_goes_on(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert rows(folder / "stopped.duckdb", "SELECT status FROM runs") == [("stopped",)]
+    committed, times_paid = stored(folder / "stopped.duckdb"), paid(folder)
+    assert len(committed) >= 60 - 2 * 16 and len(set(times_paid) - committed) <= 2 * 16, (
+        "lost beside what was in flight"
+    )
     process = start(folder, "stopped.duckdb")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
     assert content(folder / "stopped.duckdb") == undisturbed
+    assert all(paid(folder)[call] == times_paid[call] == 1 for call in committed), (
+        "a committed call is paid again"
+    )
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing_committed(
@@ -163,9 +175,57 @@ def test_a_file_that_a_run_has_open_is_refused_to_a_second_run_in_one_line(folde
     first.communicate(timeout=60)
 
 
-def test_a_read_only_folder_is_said_in_one_line(folder: Path) -> None:
-    if os.geteuid() == 0:  # root may write anywhere: a file where a folder is wanted stands in
-        (folder / "no").write_text("")
+def test_a_folder_that_is_not_there_is_said_in_one_line(folder: Path) -> None:
     process = start(folder, "no/such/place.duckdb")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3 and out.startswith("StoreError no folder"), out + err
+
+
+READ_ONLY = """
+import os, pathlib, sys
+from oversight.errors import StoreError
+from oversight.store.database import open_for_writing
+from oversight.store.reading import open_reader
+
+done = pathlib.Path(sys.argv[1]) / "done.duckdb"
+open_reader(done).close()  # loads what nobody else may be able to read
+if os.geteuid() == 0:  # who may write anywhere
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+for name in ("new.duckdb", "done.duckdb"):
+    try:
+        open_for_writing(pathlib.Path(sys.argv[1]) / name)
+    except StoreError as error:
+        print(error)
+with open_reader(done) as reader:
+    print(reader.sql("SELECT count(*) FROM judgements").rows[0][0])
+"""
+
+
+def test_a_read_only_folder_is_said_in_one_line_and_still_read(folder: Path, shared_folder: Path) -> None:
+    _, err = start(folder, str(shared_folder / "done.duckdb")).communicate(timeout=120)
+    before = (shared_folder / "done.duckdb").read_bytes()
+    shared_folder.chmod(0o555)
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, str(shared_folder)], capture_output=True, text=True, cwd="/"
+        )
+    finally:
+        shared_folder.chmod(0o755)
+    assert asked.returncode == 0, asked.stderr
+    new, done, judged = asked.stdout.splitlines()
+    for line, name in ((new, "new"), (done, "done")):
+        assert (
+            line
+            == f"{shared_folder / name}.duckdb cannot be written: mend its permissions or name another --db"
+        )
+    assert int(judged) > 0 and err == "" and asked.stderr == ""
+    assert [path.name for path in shared_folder.iterdir()] == ["done.duckdb"]
+    assert (shared_folder / "done.duckdb").read_bytes() == before
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that anybody may look into, as pytest's own are not."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)

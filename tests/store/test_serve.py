@@ -150,6 +150,19 @@ def test_the_note_is_private_and_says_who_serves_where(database: Path, paused: R
     assert sorted(p.name for p in path.parent.iterdir() if "server" in p.name) == [path.name]
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not list its sockets")
+def test_nobody_is_served_beyond_this_machine(database: Path, paused: Run) -> None:
+    note = read_note(note_path(database))
+    assert note is not None and note.port is not None
+    listening = [
+        line.split()[1]
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == note.port
+    ]
+    assert listening == [f"0100007F:{note.port:04X}"]
+
+
 def test_the_note_goes_with_the_run(database: Path, paused: Run) -> None:
     paused.end()
     assert not note_path(database).exists()
@@ -160,6 +173,7 @@ def test_stopping_leaves_the_note_of_a_later_run_alone(database: Path) -> None:
         con.execute("ATTACH ':memory:' AS oversight_db")
         first, second = serve(con, database), serve(con, database)
         assert first is not None and second is not None
+        assert first.note.token != second.note.token
         first.stop()
         assert read_note(note_path(database)) == second.note
         second.stop()

@@ -20,7 +20,7 @@ import duckdb
 from oversight.errors import StoreError
 from oversight.secrecy import MASK, keys_there
 from oversight.store.backup import backup
-from oversight.store.database import cannot_open, check_ours, first_line, literal, sql_file, tables
+from oversight.store.database import attach, cannot_open, check_ours, first_line, literal, sql_file, tables
 from oversight.store.reading import open_reader
 
 FILE = "file"
@@ -144,7 +144,7 @@ def _opened(path: Path, file: Path) -> Iterator[Source]:
     """The database called `path`, read from `file`."""
     con = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
     try:
-        con.execute(f"ATTACH {literal(file)} AS {FILE} (READ_ONLY)")
+        attach(con, file, FILE, "READ_ONLY")
         check_ours(con, path, FILE)
         yield Source(con, path, _veil(con))
     except duckdb.IOException as error:

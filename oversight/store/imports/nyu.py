@@ -59,7 +59,7 @@ def read_nyu(path: Path) -> Iterator[Imported]:
         about[str(entry.get("name"))] = entry
     for name in sorted(about):
         file = path / "debates" / "official" / f"{name}.json"
-        if not file.is_file():
+        if Path(name).name != name or not file.is_file():
             raise UserError(f"{METADATA} names {name!r}; there is no {file}")
         room = _json(_text(file), str(file))
         try:
@@ -80,7 +80,7 @@ def _text(file: Path) -> str:
 def _json(text: str, where: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is no JSON: {error}") from None
     if not isinstance(found, dict):
         raise UserError(f"{where} holds a {type(found).__name__}, not an object")
