@@ -50,6 +50,10 @@ for line in sys.stdin:
 """
 
 
+CRASHED = 70
+"""The exit status of a run that raised what is nobody's to mend."""
+
+
 class Bill:
     """Answers as the test server does of itself, and keeps what each call was paid, by the seed in its request."""
 

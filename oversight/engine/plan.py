@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import reprlib
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,26 +74,49 @@ class Plan:
 
     def __len__(self) -> int:
         """How many episodes there are."""
-        e = self.experiment
-        orders = 2 if e.order == "both" else 1
-        total = 0
-        for sampled in self.tasks:
-            for question, _ in sampled.items:
-                total += sum(len(question.answers) if arm.protocol.argued_by_one else 1 for arm in self.arms)
-        return total * orders * e.samples
+        return self._ends[-1] if self._ends else 0
 
     def episodes(self) -> Iterator[Planned]:
         """The episodes, question by question, so that every arm advances alike."""
-        e = self.experiment
         for sampled in self.tasks:
             for question, label in sampled.items:
-                orders = answer_orders(question, e.order, e.seed)
-                for arm, order, sample in itertools.product(self.arms, orders, range(e.samples)):
-                    argued = range(len(question.answers)) if arm.protocol.argued_by_one else [None]
-                    other = sampled.another(question) if arm.judge.judging.placebo else None
-                    for answer in argued:
-                        assignment = Assignment(order, answer)
-                        yield Planned(Episode(arm, sampled.name, question, assignment, sample, other), label)
+                yield from self._about(sampled, question, label)
+
+    def at(self, place: int) -> Planned:
+        """The episode at a place in that order, made anew. Raises `IndexError` where there is none."""
+        if not 0 <= place < len(self):
+            raise IndexError(f"no episode {place} among {len(self)}")
+        number = bisect_right(self._ends, place)
+        place -= self._ends[number - 1] if number else 0
+        for sampled in self.tasks:
+            if number < len(sampled.items):
+                break
+            number -= len(sampled.items)
+        return next(itertools.islice(self._about(sampled, *sampled.items[number]), place, None))
+
+    def _about(self, sampled: Sampled, question: Question, label: Label) -> Iterator[Planned]:
+        """The episodes of one question."""
+        e = self.experiment
+        orders = answer_orders(question, e.order, e.seed)
+        for arm, order, sample in itertools.product(self.arms, orders, range(e.samples)):
+            argued = range(len(question.answers)) if arm.protocol.argued_by_one else [None]
+            other = sampled.another(question) if arm.judge.judging.placebo else None
+            for answer in argued:
+                assignment = Assignment(order, answer)
+                yield Planned(Episode(arm, sampled.name, question, assignment, sample, other), label)
+
+    @cached_property
+    def _ends(self) -> array[int]:
+        """How many episodes there are up to the end of each question."""
+        e = self.experiment
+        each = (2 if e.order == "both" else 1) * e.samples
+        ends, total = array("Q"), 0
+        for sampled in self.tasks:
+            for question, _ in sampled.items:
+                argued = sum(len(question.answers) if a.protocol.argued_by_one else 1 for a in self.arms)
+                total += argued * each
+                ends.append(total)
+        return ends
 
     def close(self) -> None:
         """Let the models go."""

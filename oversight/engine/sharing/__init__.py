@@ -1,6 +1,7 @@
 """Several processes on one experiment: one of them owns the database file, the others join it.
 
 leases  who plays which episode and makes which call, and until when (no I/O)
+desk    what workers bring, read before it is written
 wire    what owner and workers tell each other, as JSON takes it
 host    the owner's side: it leases, and writes what workers bring with its own log
 guest   a worker's side: a log that writes to the owner
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from oversight.engine.play import Play
     from oversight.engine.run import Progress
     from oversight.engine.turns import Line
-    from oversight.episode import Planned
+    from oversight.episode import Episode, Planned
     from oversight.models.interface import Completion, Model
     from oversight.moves import Verdict
 
@@ -39,11 +40,16 @@ PATIENCE = 20.0
 """Seconds to wait for a process that has just opened the file to say that it shares it."""
 
 
+CANCELLED = "a call was cancelled from within: a model raised CancelledError"
+"""Nobody asked, and the episode is missing."""
+
+
 class Shared(Protocol):
     """What the engine asks of either side of a shared run."""
 
     async def open(self, todo: Iterator[Planned]) -> None: ...
     async def take(self, line: Line) -> Planned | None: ...
+    def holds(self, episode: Episode) -> bool: ...
     async def see_through(self, play: Play) -> Verdict | None: ...
     async def attend(self) -> None: ...
     async def claim(self, key: int, model: Model, messages: Sequence[int]) -> Completion | None: ...
@@ -78,10 +84,10 @@ class Sharing:
 
         def joined(link: Link, owner: str, gone: Callable[[], bool]) -> tuple[Log, Shared]:
             from oversight.engine.sharing.guest import Guest
-            from oversight.engine.sharing.host import digest
+            from oversight.engine.sharing.host import agreed
 
             told = partial(self._joined, owner)
-            guest = Guest(plan, progress, digest(plan, retry_failed), link, owner, gone, told)
+            guest = Guest(plan, progress, agreed(plan, retry_failed)[0], link, owner, gone, told)
             try:
                 guest.begin(*begun)
             except BaseException:
