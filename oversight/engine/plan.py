@@ -6,7 +6,7 @@ import itertools
 import reprlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,32 +78,35 @@ class Plan:
 
     def episodes(self) -> Iterator[Planned]:
         """The episodes, question by question, so that every arm advances alike."""
+        e = self.experiment
         for sampled in self.tasks:
             for question, label in sampled.items:
-                yield from self._about(sampled, question, label)
+                orders = answer_orders(question, e.order, e.seed)
+                for arm, order, sample in itertools.product(self.arms, orders, range(e.samples)):
+                    for answer in _argued(arm, question):
+                        yield _planned(sampled, question, label, arm, order, sample, answer)
 
     def at(self, place: int) -> Planned:
         """The episode at a place in that order, made anew. Raises `IndexError` where there is none."""
         if not 0 <= place < len(self):
             raise IndexError(f"no episode {place} among {len(self)}")
+        e = self.experiment
         number = bisect_right(self._ends, place)
         place -= self._ends[number - 1] if number else 0
         for sampled in self.tasks:
             if number < len(sampled.items):
                 break
             number -= len(sampled.items)
-        return next(itertools.islice(self._about(sampled, *sampled.items[number]), place, None))
-
-    def _about(self, sampled: Sampled, question: Question, label: Label) -> Iterator[Planned]:
-        """The episodes of one question."""
-        e = self.experiment
+        question, label = sampled.items[number]
         orders = answer_orders(question, e.order, e.seed)
-        for arm, order, sample in itertools.product(self.arms, orders, range(e.samples)):
-            argued = range(len(question.answers)) if arm.protocol.argued_by_one else [None]
-            other = sampled.another(question) if arm.judge.judging.placebo else None
-            for answer in argued:
-                assignment = Assignment(order, answer)
-                yield Planned(Episode(arm, sampled.name, question, assignment, sample, other), label)
+        for arm in self.arms:
+            argued = _argued(arm, question)
+            if place < (own := len(orders) * e.samples * len(argued)):
+                break
+            place -= own
+        place, answer = divmod(place, len(argued))
+        order, sample = divmod(place, e.samples)
+        return _planned(sampled, question, label, arm, orders[order], sample, argued[answer])
 
     @cached_property
     def _ends(self) -> array[int]:
@@ -113,14 +116,31 @@ class Plan:
         ends, total = array("Q"), 0
         for sampled in self.tasks:
             for question, _ in sampled.items:
-                argued = sum(len(question.answers) if a.protocol.argued_by_one else 1 for a in self.arms)
-                total += argued * each
+                total += each * sum(len(_argued(arm, question)) for arm in self.arms)
                 ends.append(total)
         return ends
 
     def close(self) -> None:
         """Let the models go."""
         let_go(self.models)
+
+
+def _argued(arm: Arm, question: Question) -> Sequence[int | None]:
+    """Which answer the one speaker argues for, in turn; None where nobody alone does."""
+    return range(len(question.answers)) if arm.protocol.argued_by_one else (None,)
+
+
+def _planned(
+    sampled: Sampled,
+    question: Question,
+    label: Label,
+    arm: Arm,
+    order: tuple[int, ...],
+    sample: int,
+    argued: int | None,
+) -> Planned:
+    other = sampled.another(question) if arm.judge.judging.placebo else None
+    return Planned(Episode(arm, sampled.name, question, Assignment(order, argued), sample, other), label)
 
 
 def make_plan(experiment: Experiment) -> Plan:

@@ -103,12 +103,14 @@ def play_plan(
         status = "stopped"
         raise
     finally:
-        if server is not None:
-            server.stop()
-        log.end(status, progress.already_done, progress.done)
-        if sharing is not None:
-            sharing.close()
-        log.close()
+        try:
+            if server is not None:
+                server.stop()
+            log.end(status, progress.already_done, progress.done)
+        finally:
+            if sharing is not None:
+                sharing.close()
+            log.close()
     if log.failed:
         raise log.failed
     caller = progress.caller

@@ -56,6 +56,10 @@ class Ended(StoreError):
     """The other side has ended."""
 
 
+class Silent(Ended):
+    """It was asked for long and never heard: it has ended, or cannot be reached."""
+
+
 @dataclass(frozen=True)
 class Address:
     """Where to listen, or whom to join: a host, a port, and whether what is said there is encrypted."""
@@ -80,7 +84,8 @@ def address_of(text: str) -> Address:
     """
     found = re.fullmatch(r"(?:(https?)://)?(\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})/?", text.strip())
     if found is None or not 0 < int(found[3]) < 65536:
-        raise UserError(f"{text!r} is no address: write HOST:PORT, e.g. 127.0.0.1:9494")
+        said = "what was given" if "@" in text else repr(text)  # it may hold a password
+        raise UserError(f"{said} is no address: write HOST:PORT, e.g. 127.0.0.1:9494")
     host = found[2].strip("[]")
     return Address(host, int(found[3]), found[1] == "https" if found[1] else not _is_loopback(host))
 
@@ -167,7 +172,7 @@ class Endpoint:
                 return at
             except duckdb.Error as error:  # `from None`: the failing statement holds the token
                 if listen is not None or attempt == 4:
-                    why = first_line(str(error)).replace(self.token, "***")
+                    why = first_line(str(error).replace(self.token, "***"))
                     raise StoreError(f"cannot listen on {at}: {why}") from None
         raise AssertionError
 
@@ -208,11 +213,13 @@ class Link:
             text = literal(f"SELECT {FUNCTION}('{pack(message)}')")
             told = self._con.execute(f"FROM quack_query_by_name('owner', {text})").fetchall()[0][0]
             answer = unpack(told)
+        except (ValueError, TypeError):
+            raise StoreError(f"{self.address} answers, but as no run that is shared does") from None
         except CannotServe as error:
             raise StoreError(f"joining a run needs DuckDB's quack extension, and {error}") from None
         except duckdb.Error as error:  # `from None`: the failing statement holds the token
             self.close()
-            why = first_line(str(error)).replace(self._token, "***")
+            why = first_line(str(error).replace(self._token, "***"))
             if "Authentication failed" in why:
                 raise StoreError(
                     f"{self.address} does not take this token: {TOKEN} must be that run's"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nursery import CRASHED, Nursery
+from nursery import CRASHED, GATE, Nursery
 from support import TASK, content, rows
 
 from oversight.store.check import check
@@ -66,23 +66,6 @@ REPLIES = """
 predictor estimate: {A: 0.8, B: 0.2}
 adversary: "Against {answer}, in round {round}."
 """
-
-
-GATE = """
-import asyncio, os
-from oversight.engine.sharing.guest import Guest
-from oversight.engine.sharing.host import Host
-
-def gated(take):
-    async def waits(self, line):
-        while not os.path.exists("go"):
-            await asyncio.sleep(0.01)
-        return await take(self, line)
-    return waits
-
-Guest.take, Host.take = gated(Guest.take), gated(Host.take)
-"""
-"""Part of a task's module: no process takes an episode until there is a file `go`."""
 
 
 def shared(nursery: Nursery, db: str, status: int = 0) -> None:

@@ -37,7 +37,7 @@ from oversight.question import Label
 from oversight.secrecy import without_keys
 from oversight.store.keys import Keys, Statuses
 from oversight.store.log import Chosen, Reading
-from oversight.store.share import Ended, Link, Unheard
+from oversight.store.share import Link, Silent, Unheard
 
 if TYPE_CHECKING:
     from oversight.engine.play import Play
@@ -159,7 +159,7 @@ class Guest:
                 until = time.monotonic() + PATIENCE  # it is there, and busy planning or writing
             except Unheard as error:
                 if self._gone() or time.monotonic() > until:
-                    raise Ended(
+                    raise Silent(
                         f"the run that shares {self.path} has ended or cannot be reached ({error}); every reply that it "
                         "took is kept, and the same command goes on"
                     ) from None
