@@ -20,6 +20,8 @@ import json
 import os
 import re
 import secrets
+import socket
+import ssl
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +37,9 @@ from oversight.store.serve import HOST, CannotServe, filter_sql, free_port, load
 
 TOKEN = "OVERSIGHT_TOKEN"
 """The variable that holds a writing token, where it is not found beside the file."""
+
+AUTHORITIES = "SSL_CERT_FILE"
+"""The variable that names a file of certificates of authorities, in place of the system's."""
 
 FUNCTION = "oversight_share"
 MESSAGE = rf"SELECT {FUNCTION}\(''[A-Za-z0-9+/=]*''\)"
@@ -224,10 +229,32 @@ class Link:
                 raise StoreError(
                     f"{self.address} does not take this token: {TOKEN} must be that run's"
                 ) from None
+            if "SSL peer certificate" in why or "SSL CA cert" in why:  # asked again it would be the same
+                raise StoreError(self._distrusted()) from None
             raise Unheard(why) from None
         if isinstance(answer, dict) and "error" in answer:
             raise (Ended if answer.get("ended") else StoreError)(str(answer["error"]))
         return answer
+
+    def _distrusted(self) -> str:
+        """Why the other side's certificate is not taken, as one line."""
+        name = os.environ.get(AUTHORITIES)
+        try:
+            context = ssl.create_default_context(cafile=name)
+        except (OSError, ssl.SSLError):
+            return f"{AUTHORITIES} is {name}, which is no file of certificates that can be read"
+        why = "it is not trusted"
+        try:
+            with socket.create_connection((self.address.host, self.address.port), TIMEOUT) as plain:
+                context.wrap_socket(plain, server_hostname=self.address.host).close()
+        except ssl.SSLCertVerificationError as error:
+            why = error.verify_message.rstrip(".")
+        except OSError:
+            pass
+        return (
+            f"the certificate of {self.address} is refused ({why}): join by a name that it is for, and name its "
+            f"authority's certificate in {AUTHORITIES} if that is not one of the system's"
+        )
 
     def _attached(self) -> duckdb.DuckDBPyConnection:
         con = closed()
@@ -236,7 +263,7 @@ class Link:
             con.execute(f"SET http_timeout = {TIMEOUT}")
             con.execute("SET http_retries = 0")  # asking again is ours: a message has a number
             con.execute("SET enable_server_cert_verification = true")
-            if authorities := os.environ.get("SSL_CERT_FILE"):
+            if authorities := os.environ.get(AUTHORITIES):
                 con.execute(f"SET ca_cert_file = {literal(authorities)}")
             con.execute(
                 f"ATTACH 'quack:{self.address}' AS owner "
