@@ -15,7 +15,6 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store import wal
-from oversight.store.check import new_file
 from oversight.store.database import (
     CATALOG,
     check_ours,
@@ -24,6 +23,7 @@ from oversight.store.database import (
     refuse_what_is_no_file,
     tables,
 )
+from oversight.store.draft import new_file
 from oversight.store.reading import held_by
 
 SOURCE = "source"
@@ -187,7 +187,8 @@ def _take(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"INSERT INTO {table} BY NAME FROM {SOURCE}.{table} ANTI JOIN {table} USING ({key})")
     # A copy made while a run went on knows less of it than what the run left in the end.
     con.execute(
-        f"DELETE FROM runs WHERE ended IS NULL AND run IN (SELECT run FROM {SOURCE}.runs WHERE ended IS NOT NULL)"
+        "DELETE FROM runs WHERE ended IS NULL AND run IN "
+        f"(SELECT run FROM {SOURCE}.runs WHERE ended IS NOT NULL OR status <> 'running')"
     )
     con.execute(f"INSERT INTO runs BY NAME FROM {SOURCE}.runs ANTI JOIN runs USING (run)")
     for table in _OF_A_RUN:
