@@ -202,6 +202,20 @@ def test_a_merge_that_is_killed_leaves_no_file(play: Play, tmp_path: Path) -> No
     assert not list(tmp_path.glob(".out*"))
 
 
+def test_a_damaged_file_is_named_and_the_others_are_not_blamed(play: Play, tmp_path: Path) -> None:
+    a, b, out = tmp_path / "a.duckdb", tmp_path / "b.duckdb", tmp_path / "out.duckdb"
+    play("direct", db=a)
+    play("debate:rounds=2", db=b)
+    data = bytearray(b.read_bytes())
+    for at in range(2**18 + 2**14, len(data), 2**18):  # in each block
+        data[at] ^= 255
+    b.write_bytes(data)
+    with pytest.raises(StoreError, match=r"b.duckdb is damaged .*--salvage") as told:
+        merge([a, b], out)
+    assert "\n" not in str(told.value)
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == []
+
+
 def test_a_merge_under_way_keeps_its_draft_and_a_second_one_is_refused(play: Play, tmp_path: Path) -> None:
     a, b, out = tmp_path / "a.duckdb", tmp_path / "b.duckdb", tmp_path / "out.duckdb"
     play("direct", db=a)
