@@ -30,7 +30,7 @@ from typing import Any
 import duckdb
 
 from oversight.errors import StoreError, UserError
-from oversight.secrecy import remember
+from oversight.secrecy import remember, without_keys
 from oversight.store.database import first_line, literal
 from oversight.store.reading import closed
 from oversight.store.serve import HOST, CannotServe, filter_sql, free_port, load_quack
@@ -185,7 +185,7 @@ class Endpoint:
         try:
             return pack(self._answer(unpack(text)))
         except Exception as error:  # it would reach the client with its traceback
-            return pack({"error": f"{type(error).__name__}: {error}"})
+            return pack({"error": without_keys(f"{type(error).__name__}: {error}")})
 
     @property
     def reached(self) -> str:
