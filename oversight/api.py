@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from oversight.engine.plan import Plan
+    from oversight.engine.sharing import Sharing
+    from oversight.store.reading import Reader
 
 Specs = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 """`name`, `name:key=value,…`, a mapping as in YAML, or several of them."""
@@ -35,9 +37,7 @@ class Database:
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Rows of one reading statement; `params` for `?` and `$1`, or `$name`. Raises `StoreError`."""
-        from oversight.store.reading import open_reader
-
-        with open_reader(self.path) as reader:
+        with self._open() as reader:
             return reader.execute(query, params).df()
 
     @property
@@ -63,9 +63,8 @@ class Database:
 
         from oversight.measure.accuracy import measure
         from oversight.report.plain import as_rows
-        from oversight.store.reading import open_reader
 
-        with open_reader(self.path) as reader:
+        with self._open() as reader:
             return pd.DataFrame(as_rows(measure(reader, self._run_key())))
 
     @property
@@ -76,9 +75,8 @@ class Database:
 
         from oversight.measure.money import measure_money
         from oversight.report.plain import spending_rows
-        from oversight.store.reading import open_reader
 
-        with open_reader(self.path) as reader:
+        with self._open() as reader:
             return pd.DataFrame(spending_rows(measure_money(reader, self._run_key())))
 
     def compare(
@@ -104,9 +102,8 @@ class Database:
         import pandas as pd
 
         from oversight.report.compared import Wanted, as_rows, compare
-        from oversight.store.reading import open_reader
 
-        with open_reader(self.path) as reader:
+        with self._open() as reader:
             wanted = Wanted(a, b, judge, task, speaker, unmatched, against, exploratory)
             return pd.DataFrame(as_rows(compare(reader, wanted, self._run_key())))
 
@@ -135,9 +132,8 @@ class Database:
 
         from oversight.report.compared import Wanted, compare
         from oversight.report.powered import Stop, check_stop, power_rows, stop_rows
-        from oversight.store.reading import open_reader
 
-        with open_reader(self.path) as reader:
+        with self._open() as reader:
             wanted = Wanted(a, b, judge, task, speaker, unmatched, against)
             stop = Stop(stop_width, stop_spend, stop_effect)
             check_stop(stop, wanted)
@@ -153,10 +149,14 @@ class Database:
         import pandas as pd
 
         from oversight.report.measures import measure_rows
+
+        with self._open() as reader:
+            return pd.DataFrame(measure_rows(reader, name, self._run_key()))
+
+    def _open(self) -> Reader:
         from oversight.store.reading import open_reader
 
-        with open_reader(self.path) as reader:
-            return pd.DataFrame(measure_rows(reader, name, self._run_key()))
+        return open_reader(self.path)
 
     def _run_key(self) -> int | None:
         return None
@@ -169,13 +169,18 @@ class Database:
 class Played(Database):
     """What came of a run: its `run` (counts, seconds, whether it was stopped), and its rows alone."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, patience: float | None = None) -> None:
         super().__init__(run.database)
-        self.run = run
+        self.run, self._patience = run, patience
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {status}" for status, n in sorted(self.run.statuses.items()))
         return f"Played({self.run.id}: {counts or 'nothing'} of {self.run.planned}, in {str(self.path)!r})"
+
+    def _open(self) -> Reader:
+        from oversight.store.reading import PATIENCE, open_reader
+
+        return open_reader(self.path, PATIENCE if self._patience is None else self._patience)
 
     def _run_key(self) -> int:
         return self.run.key
@@ -200,18 +205,27 @@ def run(
     db: str | Path = "oversight.duckdb",
     *,
     retry_failed: bool = True,
+    share: bool = False,
+    listen: str | None = None,
+    join: str | None = None,
+    lease: float | None = None,
     **settings: Any,
 ) -> Played:
     """Play protocols on a task, and wait for it. The same call again goes on where it was stopped.
 
     `settings` are those of `Experiment`: consultant, seats, seed, order, samples, concurrency, max_cost,
-    max_calls. Works where an event loop runs already (notebooks). Raises `UserError` for what the caller can
-    mend, `OverBudget` where a limit stopped it; a
+    max_calls. With `share` the same call in other processes works on the run with it; `listen` is where they reach
+    it (HOST:PORT), `lease` the seconds until one that is not heard loses its episodes. With `join` (HOST:PORT) it
+    works on a run that another machine shares, whose token is in OVERSIGHT_TOKEN; the rows are then where the file
+    is. See docs/sharing.md. Works where an event loop runs already (notebooks). Raises `UserError` for what the
+    caller can mend, `StoreError` where the run cannot be owned or joined, `OverBudget` where a limit stopped it; a
     failed episode raises nothing: look at `Played.run.failed`.
     """
     from oversight.engine.plan import make_plan
+    from oversight.engine.sharing import sharing_of
     from oversight.experiment import experiment_from
 
+    sharing = sharing_of(share, listen, join, lease)
     values = {
         "protocols": protocols,
         "task": task,
@@ -221,7 +235,8 @@ def run(
         "db": db,
     }
     given = {name: _plain(value) for name, value in {**values, **settings}.items() if value is not None}
-    return _played(make_plan(experiment_from(given, "oversight.run")), "oversight.run", retry_failed)
+    plan = make_plan(experiment_from(given, "oversight.run"))
+    return _played(plan, "oversight.run", retry_failed, sharing and sharing())
 
 
 def rejudge(
@@ -232,36 +247,45 @@ def rejudge(
     rounds: int | None = None,
     reverse: bool = False,
     limit: int | None = None,
+    share: bool = False,
+    listen: str | None = None,
+    join: str | None = None,
+    lease: float | None = None,
     **settings: Any,
 ) -> Played:
     """Judge stored transcripts again, played here or imported; the same call again goes on where it was stopped.
 
     `only` is a SQL condition on id, task, protocol, params, judge, speaker, argued and sample; `rounds` shows the
-    judge so many rounds of speeches, `reverse` the answers in the other order. `settings` and errors are those
-    of `run`.
+    judge so many rounds of speeches, `reverse` the answers in the other order. `settings`, what it takes to share it,
+    and errors are those of `run`; to `join`, `db` is a copy of the file that is shared.
     """
     from oversight.engine.rejudge import plan_rejudgement
+    from oversight.engine.sharing import PATIENCE, sharing_of
     from oversight.store.reading import open_reader
+
+    how = sharing_of(share, listen, join, lease)
+    sharing = how and how()
 
     judges = list(judge) if isinstance(judge, list | tuple) else [judge]
     options = {"only": only, "rounds": rounds, "reverse": reverse, "limit": limit}
-    with open_reader(Path(db)) as reader:
+    with open_reader(Path(db), *([PATIENCE] if sharing else [])) as reader:
         plan = plan_rejudgement(reader, judges, **options, **settings)  # type: ignore[arg-type]
-    return _played(plan, "oversight.rejudge")
+    return _played(plan, "oversight.rejudge", sharing=sharing)
 
 
-def _played(plan: Plan, command: str, retry_failed: bool = True) -> Played:
+def _played(plan: Plan, command: str, retry_failed: bool = True, sharing: Sharing | None = None) -> Played:
     from oversight.engine.run import play_plan
+    from oversight.engine.sharing import PATIENCE
 
     try:
-        played = play_plan(plan, retry_failed=retry_failed, command=command)
+        played = play_plan(plan, retry_failed=retry_failed, command=command, sharing=sharing)
         if played.limit:
             raise OverBudget(
                 f"{played.limit}; everything committed is in {played.database}, a higher limit goes on"
             )
         if played.stopped:  # a script must not go on with half a result
             raise KeyboardInterrupt(f"stopped; everything committed is in {played.database}")
-        return Played(played)
+        return Played(played, PATIENCE if sharing else None)
     finally:
         plan.close()
 

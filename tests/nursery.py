@@ -50,6 +50,27 @@ for line in sys.stdin:
 """
 
 
+CRASHED = 70
+"""The exit status of a run that raised what is nobody's to mend."""
+
+
+GATE = """
+import asyncio, os
+from oversight.engine.sharing.guest import Guest
+from oversight.engine.sharing.host import Host
+
+def gated(take):
+    async def waits(self, line):
+        while not os.path.exists("go"):
+            await asyncio.sleep(0.01)
+        return await take(self, line)
+    return waits
+
+Guest.take, Host.take = gated(Guest.take), gated(Host.take)
+"""
+"""Part of a module of a task or model: no process of a shared run takes an episode until there is a file `go`."""
+
+
 class Bill:
     """Answers as the test server does of itself, and keeps what each call was paid, by the seed in its request."""
 
@@ -66,10 +87,11 @@ class Bill:
 
 
 class Nursery:
-    """Starts `oversight run` with these arguments, as often as asked, in a folder; `before` goes before the command."""
+    """Starts `oversight run` (or another `command` that plays) with these arguments, as often as asked, in a folder;
+    `before` goes before the command."""
 
-    def __init__(self, folder: Path, *argv: str, before: tuple[str, ...] = ()) -> None:
-        self.folder, self.argv = folder, ["run", *argv]
+    def __init__(self, folder: Path, *argv: str, before: tuple[str, ...] = (), command: str = "run") -> None:
+        self.folder, self.argv = folder, [command, *argv]
         self._started = 0
         self._processes: list[Process] = []
         self._process = subprocess.Popen(

@@ -17,6 +17,22 @@ OfRun = Annotated[
     typer.Option("--run", metavar="ID", help="Only what this run planned (id or its beginning, or last)."),
 ]
 
+Share = Annotated[
+    bool, typer.Option("--share", help="Let the same command in other terminals work on this run with it.")
+]
+Listen = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Where --share listens for them; default this machine alone."),
+]
+Join = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Work on a run that another machine shares (OVERSIGHT_TOKEN)."),
+]
+Lease = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Until a worker that is not heard loses its episodes; default 60."),
+]
+
 
 def open_db(path: Path) -> Reader:
     """The database, for reading. Raises `StoreError` that says to run first where there is none."""

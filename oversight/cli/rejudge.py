@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oversight.cli.common import DEFAULT_DB, Db
-from oversight.cli.run import play
+from oversight.cli.common import DEFAULT_DB, Db, Join, Lease, Listen, Share
+from oversight.cli.run import announce, patience, play
 
 if TYPE_CHECKING:
     from oversight.engine.plan import Plan
@@ -40,6 +40,10 @@ def rejudge(
     max_calls: Annotated[
         int | None, typer.Option(metavar="N", help="Stop before this invocation makes more calls.")
     ] = None,
+    share: Share = False,
+    listen: Listen = None,
+    join: Join = None,
+    lease: Lease = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what it would judge, and call and cost at most.")
     ] = False,
@@ -51,15 +55,18 @@ def rejudge(
     """
     import shlex
 
+    from oversight.engine.sharing import sharing_of
     from oversight.secrecy import masked
 
+    how = sharing_of(share, listen, join, lease, announce)
+    sharing = how and how()
     settings = {"concurrency": concurrency, "max_cost": max_cost, "max_calls": max_calls}
 
     def planned() -> Plan:
         from oversight.engine.rejudge import plan_rejudgement
         from oversight.store.reading import open_reader
 
-        with open_reader(db) as reader:
+        with open_reader(db, patience(sharing)) as reader:
             return plan_rejudgement(
                 reader,
                 judge,
@@ -71,4 +78,4 @@ def rejudge(
             )
 
     command = masked(shlex.join(["oversight", *(ctx.obj or ["rejudge"])]))
-    return play(planned, Path(db), command, dry_run=dry_run, quiet=quiet)
+    return play(planned, Path(db), command, dry_run=dry_run, quiet=quiet, sharing=sharing)

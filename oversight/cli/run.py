@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oversight.cli.common import db_option
+from oversight.cli.common import Join, Lease, Listen, Share, db_option
 
 if TYPE_CHECKING:
     from oversight.engine.plan import Plan
@@ -78,24 +78,10 @@ def run(
         typer.Option(metavar="N", help="Stop before this invocation makes more calls; those found are free."),
     ] = None,
     db: Annotated[Path | None, typer.Option(metavar="FILE", help="Default oversight.duckdb.")] = None,
-    share: Annotated[
-        bool,
-        typer.Option("--share", help="Let the same command in other terminals work on this run with it."),
-    ] = False,
-    listen: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Where --share listens for them; default this machine alone."),
-    ] = None,
-    join: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT", help="Work on a run that another machine shares (OVERSIGHT_TOKEN)."
-        ),
-    ] = None,
-    lease: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="Until a worker that is not heard loses its episodes.", min=1),
-    ] = 60.0,
+    share: Share = False,
+    listen: Listen = None,
+    join: Join = None,
+    lease: Lease = None,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Do not try failed episodes again.")
     ] = False,
@@ -113,9 +99,10 @@ def run(
     import shlex
 
     from oversight.cli.settings import experiments_of
+    from oversight.engine.sharing import sharing_of
     from oversight.secrecy import masked
 
-    sharing = _sharing(share, listen, join, lease) if share or listen or join else None
+    sharing = sharing_of(share, listen, join, lease, announce)
     experiments = experiments_of(
         what,
         part or [],
@@ -150,21 +137,6 @@ def run(
             return ended
         status = max(status, ended)
     return status
-
-
-def _sharing(share: bool, listen: str | None, join: str | None, lease: float) -> Callable[[], Sharing]:
-    """How the run is shared. Raises `UserError` for addresses that are none, or not safe."""
-    from oversight.engine.sharing import Sharing
-    from oversight.errors import UserError
-    from oversight.store.share import address_of, given_token, listening_address
-
-    if join and (share or listen):
-        raise UserError(
-            "--join works on another process's run, --share and --listen share one's own: give either"
-        )
-    given_token()  # one that is too short is said before anything is done
-    at, whom = listening_address(listen) if listen else None, address_of(join) if join else None
-    return lambda: Sharing(at, whom, lease, lambda line: _tell(f"oversight: {line}"))
 
 
 def _planner(experiment: Experiment) -> Callable[[], Plan]:
@@ -241,7 +213,12 @@ def play(
     return 0
 
 
-def _patience(sharing: Sharing | None) -> float:
+def announce(line: str) -> None:
+    """Say a line of the run's."""
+    _tell(f"oversight: {line}")
+
+
+def patience(sharing: Sharing | None) -> float:
     """Seconds to wait for who has the database open. One that shares it may be about to say so, or to close it."""
     from oversight.store.reading import PATIENCE
 
@@ -303,7 +280,7 @@ def _statuses(db: Path, sharing: Sharing | None = None) -> dict[int, str]:
             folder = db.resolve().parent if db.is_symlink() else db.parent
             raise StoreError(f"no folder {folder}: make it, or name another --db")
         return {}
-    with open_reader(db, _patience(sharing)) as reader:
+    with open_reader(db, patience(sharing)) as reader:
         if not reader.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'verdicts'").rows:
             return {}
         found = "if(bool_or(status = 'failed'), 'failed', any_value(status) FILTER (final))"
@@ -345,7 +322,7 @@ def _conclude(played: Run, db: Path, example: bool, sharing: Sharing | None = No
     from oversight.report.terminal import print_report
     from oversight.store.reading import open_reader
 
-    with open_reader(db, _patience(sharing)) as reader:
+    with open_reader(db, patience(sharing)) as reader:
         print_report(reader, played.key)
         episode = _example(reader, played.key)
         if example:
@@ -375,7 +352,7 @@ def _example(reader: Reader, run: int) -> str:
 def _failures(played: Run, db: Path, keep_failed: bool, sharing: Sharing | None = None) -> str:
     from oversight.store.reading import open_reader
 
-    with open_reader(db, _patience(sharing)) as reader:
+    with open_reader(db, patience(sharing)) as reader:
         rows = reader.sql(
             "SELECT v.reason, count(DISTINCT p.episode) AS n, min(v.detail) FROM plans p JOIN verdicts v USING (episode) "
             "WHERE p.run = ? AND v.status = 'failed' GROUP BY v.reason ORDER BY n DESC, v.reason",

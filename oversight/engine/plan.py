@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,13 +74,7 @@ class Plan:
 
     def __len__(self) -> int:
         """How many episodes there are."""
-        e = self.experiment
-        orders = 2 if e.order == "both" else 1
-        total = 0
-        for sampled in self.tasks:
-            for question, _ in sampled.items:
-                total += sum(len(question.answers) if arm.protocol.argued_by_one else 1 for arm in self.arms)
-        return total * orders * e.samples
+        return self._ends[-1] if self._ends else 0
 
     def episodes(self) -> Iterator[Planned]:
         """The episodes, question by question, so that every arm advances alike."""
@@ -87,15 +83,64 @@ class Plan:
             for question, label in sampled.items:
                 orders = answer_orders(question, e.order, e.seed)
                 for arm, order, sample in itertools.product(self.arms, orders, range(e.samples)):
-                    argued = range(len(question.answers)) if arm.protocol.argued_by_one else [None]
-                    other = sampled.another(question) if arm.judge.judging.placebo else None
-                    for answer in argued:
-                        assignment = Assignment(order, answer)
-                        yield Planned(Episode(arm, sampled.name, question, assignment, sample, other), label)
+                    for answer in _argued(arm, question):
+                        yield _planned(sampled, question, label, arm, order, sample, answer)
+
+    def at(self, place: int) -> Planned:
+        """The episode at a place in that order, made anew. Raises `IndexError` where there is none."""
+        if not 0 <= place < len(self):
+            raise IndexError(f"no episode {place} among {len(self)}")
+        e = self.experiment
+        number = bisect_right(self._ends, place)
+        place -= self._ends[number - 1] if number else 0
+        for sampled in self.tasks:
+            if number < len(sampled.items):
+                break
+            number -= len(sampled.items)
+        question, label = sampled.items[number]
+        orders = answer_orders(question, e.order, e.seed)
+        for arm in self.arms:
+            argued = _argued(arm, question)
+            if place < (own := len(orders) * e.samples * len(argued)):
+                break
+            place -= own
+        place, answer = divmod(place, len(argued))
+        order, sample = divmod(place, e.samples)
+        return _planned(sampled, question, label, arm, orders[order], sample, argued[answer])
+
+    @cached_property
+    def _ends(self) -> array[int]:
+        """How many episodes there are up to the end of each question."""
+        e = self.experiment
+        each = (2 if e.order == "both" else 1) * e.samples
+        ends, total = array("Q"), 0
+        for sampled in self.tasks:
+            for question, _ in sampled.items:
+                total += each * sum(len(_argued(arm, question)) for arm in self.arms)
+                ends.append(total)
+        return ends
 
     def close(self) -> None:
         """Let the models go."""
         let_go(self.models)
+
+
+def _argued(arm: Arm, question: Question) -> Sequence[int | None]:
+    """Which answer the one speaker argues for, in turn; None where nobody alone does."""
+    return range(len(question.answers)) if arm.protocol.argued_by_one else (None,)
+
+
+def _planned(
+    sampled: Sampled,
+    question: Question,
+    label: Label,
+    arm: Arm,
+    order: tuple[int, ...],
+    sample: int,
+    argued: int | None,
+) -> Planned:
+    other = sampled.another(question) if arm.judge.judging.placebo else None
+    return Planned(Episode(arm, sampled.name, question, Assignment(order, argued), sample, other), label)
 
 
 def make_plan(experiment: Experiment) -> Plan:

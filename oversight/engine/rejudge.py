@@ -90,6 +90,9 @@ class Rejudgement(Plan):
     def episodes(self) -> Iterator[Planned]:
         return iter(self.branches)
 
+    def at(self, place: int) -> Planned:
+        return self.branches[place]
+
 
 def plan_rejudgement(
     reader: Reader,

@@ -23,7 +23,7 @@ from oversight.engine.budget import Budget, budget_of
 from oversight.engine.calls import Caller
 from oversight.engine.plan import Plan
 from oversight.engine.play import Play
-from oversight.engine.sharing import Shared, Sharing
+from oversight.engine.sharing import CANCELLED, Shared, Sharing
 from oversight.engine.turns import Line, Turns
 from oversight.episode import Planned, Run
 from oversight.errors import OverBudget
@@ -103,12 +103,14 @@ def play_plan(
         status = "stopped"
         raise
     finally:
-        if server is not None:
-            server.stop()
-        log.end(status, progress.already_done, progress.done)
-        if sharing is not None:
-            sharing.close()
-        log.close()
+        try:
+            if server is not None:
+                server.stop()
+            log.end(status, progress.already_done, progress.done)
+        finally:
+            if sharing is not None:
+                sharing.close()
+            log.close()
     if log.failed:
         raise log.failed
     caller = progress.caller
@@ -175,6 +177,8 @@ async def _play_all(
             if ready is None:  # only where something is left to play
                 ready = asyncio.ensure_future(make_ready(plan.models))
             await asyncio.shield(ready)
+            if shared is not None and not shared.holds(planned.episode):  # its lease ran out meanwhile
+                continue
             play = Play(planned.episode, caller, log)
             try:
                 verdict = await (play.run() if shared is None else shared.see_through(play))
@@ -195,7 +199,7 @@ async def _play_all(
         for task in done:
             if task.cancelled():
                 if not progress.stopping:  # nobody asked, and its episodes are missing
-                    raise RuntimeError("a call was cancelled from within: a model raised CancelledError")
+                    raise RuntimeError(CANCELLED)
             elif (error := task.exception()) is not None:
                 raise error
         return progress.stopping or bool(budget.over)

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from oversight.errors import StoreError
-from oversight.store.check import new_file
 from oversight.store.database import CATALOG, attach, check_ours, literal, open_for_writing
+from oversight.store.draft import new_file
 from oversight.store.reading import open_reader
 
 SOURCE = "source"

@@ -30,6 +30,7 @@ from oversight.store.database import (
     refuse_what_is_no_file,
     tables,
 )
+from oversight.store.draft import new_file
 from oversight.store.reading import held_by
 
 SHOWN = 20
@@ -430,26 +431,6 @@ def salvage(path: Path, out: Path) -> list[Kept]:
             ]
         finally:
             new.close()
-
-
-@contextmanager
-def new_file(out: Path) -> Iterator[Path]:
-    """A draft beside `out` that takes its name when the block ends well. Raises `StoreError` where `out` is there."""
-    if out.exists() or out.is_symlink():
-        raise StoreError(f"{out} is there already, and nothing is overwritten: name a new file")
-    if not out.resolve().parent.is_dir():
-        raise StoreError(f"no folder {out.parent}: make it, or name another file")
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.resolve().parent) as folder:
-            draft = Path(folder) / "draft.duckdb"
-            yield draft
-            if out.exists():
-                raise StoreError(f"{out} has appeared meanwhile, and nothing is overwritten: name a new file")
-            draft.rename(out)
-    except OSError as error:
-        raise StoreError(f"{out} cannot be written: {error.strerror or error}") from None
-    except duckdb.Error as error:
-        raise StoreError(f"{out} cannot be written: {_short(error)}") from None
 
 
 def _copied(

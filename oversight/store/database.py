@@ -60,6 +60,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     if not folder.is_dir():
         raise StoreError(f"no folder {folder}: make it, or name another --db")
     refuse_what_is_no_file(path)
+    wal.refuse_what_is_left_alone(path)
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise StoreError(f"{path} cannot be written: mend its permissions or name another --db")
     con = duckdb.connect(":memory:")

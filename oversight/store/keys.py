@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 
@@ -55,15 +55,34 @@ def read_keys(con: duckdb.DuckDBPyConnection, sql: str) -> Keys:
     return keys
 
 
+def _keys_of(keys: Iterable[int]) -> Keys:
+    found = Keys()
+    for key in keys:
+        found.add(key)
+    return found
+
+
 class Statuses:
     """Which status each episode has, for those that have one."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, sql: str) -> None:
-        """`sql` yields (key, status)."""
+    def __init__(self, found: Mapping[str, Keys]) -> None:
+        self._of = found
+
+    @classmethod
+    def told(cls, found: Mapping[str, Iterable[int]]) -> Statuses:
+        """Those of which another process tells."""
+        return cls({name: _keys_of(keys) for name, keys in found.items()})
+
+    @classmethod
+    def read(cls, con: duckdb.DuckDBPyConnection, sql: str) -> Statuses:
+        """Those in a database; `sql` yields (key, status)."""
         names = con.execute(f"SELECT status FROM ({sql}) GROUP BY ALL ORDER BY count(*) DESC").fetchall()
-        self._of = {
-            name: read_keys(con, f"SELECT episode FROM ({sql}) WHERE status = '{name}'") for (name,) in names
-        }
+        return cls(
+            {
+                name: read_keys(con, f"SELECT episode FROM ({sql}) WHERE status = '{name}'")
+                for (name,) in names
+            }
+        )
 
     def get(self, key: int) -> str | None:
         """The status; None where there is none."""

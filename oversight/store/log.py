@@ -71,7 +71,7 @@ class Log:
         self._unused = {key for (key,) in self._reading.execute(unused).fetchall()}
         self._wanted: dict[int, asyncio.Future[tuple[Any, ...] | None]] = {}
         self._models: dict[int, int] = {}
-        self.finished = Statuses(self._reading, "SELECT episode, status FROM verdicts WHERE final")
+        self.finished = Statuses.read(self._reading, "SELECT episode, status FROM verdicts WHERE final")
         """Final verdicts there were when the run began: episode key → status."""
         failed = "SELECT DISTINCT episode FROM verdicts WHERE NOT final AND status = 'failed'"
         found = {key for (key,) in self._reading.execute(failed).fetchall()}
@@ -141,10 +141,11 @@ class Log:
         finally:
             self.run = own
 
-    def read_turns(self, episode: int) -> None:
-        """Read anew which turns of an unfinished episode are stored, for `played`."""
-        self._played.pop(episode, None)
-        self._played.update(self._open_turns(f"AND episode = {episode:d}"))
+    def read_turns(self, episodes: Sequence[int]) -> None:
+        """Read anew which turns of unfinished episodes are stored, for `played`."""
+        for episode in episodes:
+            self._played.pop(episode, None)
+        self._played.update(self._open_turns(f"AND episode IN ({', '.join(map(str, episodes))})"))
 
     def _keys(self, table: str) -> Keys:
         return read_keys(self._reading, f"SELECT {_ONCE.get(table) or table[:-1]} FROM {table}")

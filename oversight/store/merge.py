@@ -7,7 +7,9 @@ is the one that paid. The inputs are only read; the new file appears when it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,6 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store import wal
-from oversight.store.check import new_file
 from oversight.store.database import (
     CATALOG,
     attach,
@@ -24,6 +25,7 @@ from oversight.store.database import (
     refuse_what_is_no_file,
     tables,
 )
+from oversight.store.draft import new_file
 from oversight.store.reading import held_by
 
 SOURCE = "source"
@@ -91,20 +93,21 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
         new = open_for_writing(draft)
         try:
             for n, path in enumerate(paths):
-                _attach(new, path)
-                for table, key, columns, what in _MUST_AGREE:
-                    _agree(new, paths[:n], path, table, key, columns, what)
-                _agree_on_names(new, path)
-                episodes += _count(new, f"episodes SEMI JOIN {SOURCE}.episodes USING (episode)")
-                calls += _count(new, f"calls SEMI JOIN {SOURCE}.calls USING (call)")
-                again += _count(new, f"calls a JOIN {SOURCE}.calls b USING (call) WHERE a.run <> b.run")
-                otherwise += _count(
-                    new, f"calls a JOIN {SOURCE}.calls b USING (call) WHERE {_REPLIES_DIFFER}"
-                )
-                new.execute("BEGIN")
-                _take(new)
-                new.execute("COMMIT")
-                new.execute(f"DETACH {SOURCE}")
+                with _reading(path):
+                    _attach(new, path)
+                    for table, key, columns, what in _MUST_AGREE:
+                        _agree(new, paths[:n], path, table, key, columns, what)
+                    _agree_on_names(new, path)
+                    episodes += _count(new, f"episodes SEMI JOIN {SOURCE}.episodes USING (episode)")
+                    calls += _count(new, f"calls SEMI JOIN {SOURCE}.calls USING (call)")
+                    again += _count(new, f"calls a JOIN {SOURCE}.calls b USING (call) WHERE a.run <> b.run")
+                    otherwise += _count(
+                        new, f"calls a JOIN {SOURCE}.calls b USING (call) WHERE {_REPLIES_DIFFER}"
+                    )
+                    new.execute("BEGIN")
+                    _take(new)
+                    new.execute("COMMIT")
+                    new.execute(f"DETACH {SOURCE}")
             new.execute(_PAID)
             made = Merged(_count(new, "episodes"), episodes, _count(new, "calls"), calls, again, otherwise)
             new.execute(f"CHECKPOINT {CATALOG}")
@@ -114,6 +117,20 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
 
 
 _REPLIES_DIFFER = '(a."text", a.private, a.stop_reason, a.scores) IS DISTINCT FROM (b."text", b.private, b.stop_reason, b.scores)'  # fmt: skip
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say of which file it is that a block cannot be read."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if "Corrupt database file" not in str(error):
+            raise
+        raise StoreError(
+            f"{path} is damaged and nothing was merged: save what there is, oversight check --salvage NEW.duckdb "
+            f"{shlex.quote(str(path))}, and merge that"
+        ) from None
 
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -188,7 +205,8 @@ def _take(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"INSERT INTO {table} BY NAME FROM {SOURCE}.{table} ANTI JOIN {table} USING ({key})")
     # A copy made while a run went on knows less of it than what the run left in the end.
     con.execute(
-        f"DELETE FROM runs WHERE ended IS NULL AND run IN (SELECT run FROM {SOURCE}.runs WHERE ended IS NOT NULL)"
+        "DELETE FROM runs WHERE ended IS NULL AND run IN "
+        f"(SELECT run FROM {SOURCE}.runs WHERE ended IS NOT NULL OR status <> 'running')"
     )
     con.execute(f"INSERT INTO runs BY NAME FROM {SOURCE}.runs ANTI JOIN runs USING (run)")
     for table in _OF_A_RUN:

@@ -20,6 +20,8 @@ import json
 import os
 import re
 import secrets
+import socket
+import ssl
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,13 +30,16 @@ from typing import Any
 import duckdb
 
 from oversight.errors import StoreError, UserError
-from oversight.secrecy import remember
+from oversight.secrecy import remember, without_keys
 from oversight.store.database import first_line, literal
 from oversight.store.reading import closed
 from oversight.store.serve import HOST, CannotServe, filter_sql, free_port, load_quack
 
 TOKEN = "OVERSIGHT_TOKEN"
 """The variable that holds a writing token, where it is not found beside the file."""
+
+AUTHORITIES = "SSL_CERT_FILE"
+"""The variable that names a file of certificates of authorities, in place of the system's."""
 
 FUNCTION = "oversight_share"
 MESSAGE = rf"SELECT {FUNCTION}\(''[A-Za-z0-9+/=]*''\)"
@@ -54,6 +59,10 @@ class Unheard(StoreError):
 
 class Ended(StoreError):
     """The other side has ended."""
+
+
+class Silent(Ended):
+    """It was asked for long and never heard: it has ended, or cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,8 @@ def address_of(text: str) -> Address:
     """
     found = re.fullmatch(r"(?:(https?)://)?(\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})/?", text.strip())
     if found is None or not 0 < int(found[3]) < 65536:
-        raise UserError(f"{text!r} is no address: write HOST:PORT, e.g. 127.0.0.1:9494")
+        said = "what was given" if "@" in text else repr(text)  # it may hold a password
+        raise UserError(f"{said} is no address: write HOST:PORT, e.g. 127.0.0.1:9494")
     host = found[2].strip("[]")
     return Address(host, int(found[3]), found[1] == "https" if found[1] else not _is_loopback(host))
 
@@ -167,7 +177,7 @@ class Endpoint:
                 return at
             except duckdb.Error as error:  # `from None`: the failing statement holds the token
                 if listen is not None or attempt == 4:
-                    why = first_line(str(error)).replace(self.token, "***")
+                    why = first_line(str(error).replace(self.token, "***"))
                     raise StoreError(f"cannot listen on {at}: {why}") from None
         raise AssertionError
 
@@ -175,7 +185,7 @@ class Endpoint:
         try:
             return pack(self._answer(unpack(text)))
         except Exception as error:  # it would reach the client with its traceback
-            return pack({"error": f"{type(error).__name__}: {error}"})
+            return pack({"error": without_keys(f"{type(error).__name__}: {error}")})
 
     @property
     def reached(self) -> str:
@@ -208,19 +218,43 @@ class Link:
             text = literal(f"SELECT {FUNCTION}('{pack(message)}')")
             told = self._con.execute(f"FROM quack_query_by_name('owner', {text})").fetchall()[0][0]
             answer = unpack(told)
+        except (ValueError, TypeError):
+            raise StoreError(f"{self.address} answers, but as no run that is shared does") from None
         except CannotServe as error:
             raise StoreError(f"joining a run needs DuckDB's quack extension, and {error}") from None
         except duckdb.Error as error:  # `from None`: the failing statement holds the token
             self.close()
-            why = first_line(str(error)).replace(self._token, "***")
+            why = first_line(str(error).replace(self._token, "***"))
             if "Authentication failed" in why:
                 raise StoreError(
                     f"{self.address} does not take this token: {TOKEN} must be that run's"
                 ) from None
+            if "SSL peer certificate" in why or "SSL CA cert" in why:  # asked again it would be the same
+                raise StoreError(self._distrusted()) from None
             raise Unheard(why) from None
         if isinstance(answer, dict) and "error" in answer:
             raise (Ended if answer.get("ended") else StoreError)(str(answer["error"]))
         return answer
+
+    def _distrusted(self) -> str:
+        """Why the other side's certificate is not taken, as one line."""
+        name = os.environ.get(AUTHORITIES)
+        try:
+            context = ssl.create_default_context(cafile=name)
+        except (OSError, ssl.SSLError):
+            return f"{AUTHORITIES} is {name}, which is no file of certificates that can be read"
+        why = "it is not trusted"
+        try:
+            with socket.create_connection((self.address.host, self.address.port), TIMEOUT) as plain:
+                context.wrap_socket(plain, server_hostname=self.address.host).close()
+        except ssl.SSLCertVerificationError as error:
+            why = error.verify_message.rstrip(".")
+        except OSError:
+            pass
+        return (
+            f"the certificate of {self.address} is refused ({why}): join by a name that it is for, and name its "
+            f"authority's certificate in {AUTHORITIES} if that is not one of the system's"
+        )
 
     def _attached(self) -> duckdb.DuckDBPyConnection:
         con = closed()
@@ -229,7 +263,7 @@ class Link:
             con.execute(f"SET http_timeout = {TIMEOUT}")
             con.execute("SET http_retries = 0")  # asking again is ours: a message has a number
             con.execute("SET enable_server_cert_verification = true")
-            if authorities := os.environ.get("SSL_CERT_FILE"):
+            if authorities := os.environ.get(AUTHORITIES):
                 con.execute(f"SET ca_cert_file = {literal(authorities)}")
             con.execute(
                 f"ATTACH 'quack:{self.address}' AS owner "

@@ -62,6 +62,16 @@ def refuse_what_is_unread(con: duckdb.DuckDBPyConnection, catalog: str, path: Pa
         )
 
 
+def refuse_what_is_left_alone(path: Path) -> None:
+    """Raise `StoreError` for a log whose file is not there: DuckDB would make the file anew and remove the log."""
+    log = log_of(path)
+    if not path.exists() and log.exists() and log.stat().st_size:
+        raise StoreError(
+            f"{path} is not there but its write-ahead log {log} is, with what a run committed last: bring the file back "
+            "under that name, or move the log to where the file went"
+        )
+
+
 def is_about_a_log(error: duckdb.Error) -> bool:
     """Whether DuckDB refuses a file because of its log."""
     return "replaying WAL file" in str(error) or "This WAL was created" in str(error)

@@ -27,7 +27,11 @@ TOKEN = "0123456789abcdef0123"
         (("--listen", "0.0.0.0:9494"), "", "nothing would be encrypted"),
         (("--listen", "127.0.0.1"), "", "is no address"),
         (("--share", "--batch"), "", "batch"),
-        (("--share", "--lease", "0"), "", "--lease"),
+        (("--share", "--lease", "0"), "", "--lease is 0"),
+        (("--share", "--lease", "nan"), "", "--lease is nan"),
+        (("--lease", "9"), "", "add --share"),
+        (("--join", "10.0.0.1:9494", "--lease", "9"), TOKEN, "for the run that is joined"),
+        (("--join", "me:secret@host:9494"), TOKEN, "what was given is no address"),
     ],
 )
 def test_one_line(

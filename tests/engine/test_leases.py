@@ -18,7 +18,9 @@ class Clock:
 
 def leases(n: int, ttl: float = 10.0) -> tuple[Leases, Clock]:
     clock = Clock()
-    found = Leases({key: LINES[key % 3] for key in range(n)}, ttl, clock)
+    found = Leases(ttl, clock)
+    for key in range(n):
+        found.add(key, LINES[key % 3])
     found.join(OWNER)
     return found, clock
 

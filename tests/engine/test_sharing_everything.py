@@ -3,12 +3,10 @@ failures and their second try, pictures."""
 
 from __future__ import annotations
 
-import signal
-import time
 from pathlib import Path
 
-from nursery import Nursery
-from support import content, rows
+from nursery import CRASHED, GATE, Nursery
+from support import TASK, content, rows
 
 from oversight.store.check import check
 
@@ -73,12 +71,14 @@ adversary: "Against {answer}, in round {round}."
 def shared(nursery: Nursery, db: str, status: int = 0) -> None:
     """A run by three processes, of which none plays more than a few episodes at a time."""
     few = ("--db", db, "--share", "--concurrency", "2")
+    go = nursery.folder / "go"
+    go.unlink(missing_ok=True)
     owner = nursery.start(*few)
     owner.hear("is shared")
-    owner.send(signal.SIGSTOP)  # until the others are there
     workers = [nursery.start(*few) for _ in range(2)]
-    time.sleep(2)
-    owner.send(signal.SIGCONT)
+    for worker in workers:
+        worker.hear("joined the run")
+    go.touch()
     for process in (owner, *workers):
         assert process.end() == status, process.said
 
@@ -127,6 +127,41 @@ def test_messages_and_answers_that_are_lost_are_sent_again_and_count_once(tmp_pa
     assert len(paid) == len(set(paid))
 
 
+CANCELS = """
+import asyncio, os
+
+async def reply(request):
+    await asyncio.sleep(0.05)
+    if os.environ.get("CANCELS"):
+        raise asyncio.CancelledError
+    return "Answer: " + "AB"[request.seed % 2] if request.view.act == "judge" else f"Speech {request.seed}."
+"""
+
+
+def test_a_worker_whose_model_cancels_itself_ends_and_the_others_take_its_episodes(
+    tmp_path: Path, toy: str
+) -> None:
+    (tmp_path / "mine.py").write_text(CANCELS)
+    (tmp_path / "toy" / "task.py").write_text(TASK + GATE)
+    players = ("--judge", "scripted/mine:reply:elicit=hard", "--debater", "scripted/mine:reply")
+    with Nursery(tmp_path, "direct", "--task", "./toy", *players, "--limit", "40", "-q") as nursery:
+        few = ("--db", "shared.duckdb", "--share", "--concurrency", "2")
+        owner = nursery.start(*few)
+        owner.hear("is shared")
+        worker = nursery.start(*few, CANCELS="yes")
+        worker.hear("joined the run")
+        (tmp_path / "go").touch()
+        assert worker.end() == CRASHED, worker.said
+        assert owner.end() == 0, owner.said
+        assert sorted(rows(tmp_path / "shared.duckdb", "SELECT status FROM runs")) == [
+            ("crashed",),
+            ("finished",),
+        ]
+        alone = nursery.start("--db", "other.duckdb", "--share", CANCELS="yes")
+        assert alone.end() == CRASHED, alone.said
+    assert rows(tmp_path / "shared.duckdb", "SELECT count(*) FROM verdicts") == [(40,)]
+
+
 def compared(folder: Path, status: str = "finished") -> None:
     whole, both = folder / "whole.duckdb", folder / "shared.duckdb"
     assert content(both) == content(whole)
@@ -138,7 +173,7 @@ def compared(folder: Path, status: str = "finished") -> None:
 
 def test_choices_pictures_failures_and_their_second_try(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "task.py").write_text(PICTURES)
+    (tmp_path / "pictures" / "task.py").write_text(PICTURES + GATE)
     (tmp_path / "mymodels.py").write_text(MODEL)
     players = ("--judge", "mymodels:Sees:beliefs=true", "--debater", "mymodels:Sees:temperature=1")
     with Nursery(tmp_path, *ARMS, "--task", "./pictures", *players, "--limit", "16", "-q") as nursery:
@@ -158,6 +193,7 @@ def test_choices_pictures_failures_and_their_second_try(tmp_path: Path) -> None:
 
 def test_estimates_drafts_panels_and_several_readings(tmp_path: Path, toy: str) -> None:
     (tmp_path / "replies.yaml").write_text(REPLIES)
+    (tmp_path / "toy" / "task.py").write_text(TASK + GATE)
     with Nursery(tmp_path, *SIMULATED, "-q") as nursery:
         alone = nursery.start("--db", "whole.duckdb")
         assert alone.end() == 0, alone.said

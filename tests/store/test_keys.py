@@ -35,7 +35,7 @@ def test_keys_and_statuses_are_read_of_a_table_few_or_many(tmp_path: Path, monke
         )
         rows = con.execute("SELECT episode, status FROM v").fetchall()
         keys = read_keys(con, "SELECT episode FROM v")
-        statuses = Statuses(con, "SELECT episode, status FROM v")
+        statuses = Statuses.read(con, "SELECT episode, status FROM v")
         assert len(keys) == count
         assert all(key in keys and key in statuses and statuses.get(key) == status for key, status in rows)
         assert 7 not in keys and statuses.get(7) is None

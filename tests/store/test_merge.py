@@ -122,6 +122,19 @@ def test_a_reply_that_differs_is_the_first_files_and_is_counted(play: Play, tmp_
     assert rows(tmp_path / "ba.duckdb", "SELECT count(*) FROM calls WHERE text = 'Answer: B'") == [(1,)]
 
 
+def test_a_run_that_was_killed_is_not_running_in_the_merged_file(play: Play, tmp_path: Path) -> None:
+    a, b = tmp_path / "a.duckdb", tmp_path / "b.duckdb"
+    play("direct", db=a)
+    shutil.copy(a, b)
+    for path, status in ((a, "running"), (b, "killed")):
+        with duckdb.connect(str(path)) as con:
+            con.execute(f"UPDATE runs SET status = '{status}', ended = NULL")
+    for paths in ([a, b], [b, a]):
+        out = tmp_path / f"{paths[0].stem}.merged.duckdb"
+        merge(paths, out)
+        assert rows(out, "SELECT status FROM runs") == [("killed",)]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -182,5 +195,60 @@ def test_a_merge_that_is_killed_leaves_no_file(play: Play, tmp_path: Path) -> No
     ended = subprocess.run([sys.executable, "-c", dying, str(a), str(b), str(out)], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert not out.exists()
+    (left,) = tmp_path.glob(".out*")
+    assert (left / "draft.duckdb").stat().st_size > 0
     merge([a, b], out)
     assert not check(out).flaws
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_damaged_file_is_named_and_the_others_are_not_blamed(play: Play, tmp_path: Path) -> None:
+    a, b, out = tmp_path / "a.duckdb", tmp_path / "b.duckdb", tmp_path / "out.duckdb"
+    play("direct", db=a)
+    play("debate:rounds=2", db=b)
+    data = bytearray(b.read_bytes())
+    for at in range(2**18 + 2**14, len(data), 2**18):  # in each block
+        data[at] ^= 255
+    b.write_bytes(data)
+    with pytest.raises(StoreError, match=r"b.duckdb is damaged .*--salvage") as told:
+        merge([a, b], out)
+    assert "\n" not in str(told.value)
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == []
+
+
+def test_a_merge_under_way_keeps_its_draft_and_a_second_one_is_refused(play: Play, tmp_path: Path) -> None:
+    a, b, out = tmp_path / "a.duckdb", tmp_path / "b.duckdb", tmp_path / "out.duckdb"
+    play("direct", db=a)
+    play("debate:rounds=1", db=b)
+    waiting = (
+        "import sys; from pathlib import Path; from oversight.store import merge as store; made = store.Merged; "
+        "store.Merged = lambda *n: (print(flush=True), input(), made(*n))[-1]; "  # when it has taken all
+        "store.merge([Path(sys.argv[1]), Path(sys.argv[2])], Path(sys.argv[3]))"
+    )
+    command = [sys.executable, "-c", waiting, str(a), str(b), str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdin is not None and first.stdout is not None
+        first.stdout.readline()
+        with pytest.raises(StoreError, match="another process is making"):
+            merge([a, b], out)
+        first.communicate(b"\n")
+    assert first.returncode == 0 and not check(out).flaws
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_what_is_not_a_draft_of_ours_is_left_alone(play: Play, tmp_path: Path) -> None:
+    a, b, out = tmp_path / "a.duckdb", tmp_path / "b.duckdb", tmp_path / "out.duckdb"
+    play("direct", db=a)
+    shutil.copy(a, b)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "keep.duckdb").write_text("mine")
+    hidden = tmp_path / ".out.duckdb.draft"
+    hidden.symlink_to(mine)
+    with pytest.raises(StoreError, match="is a link"):
+        merge([a, b], out)
+    hidden.unlink()
+    hidden.mkdir()
+    (hidden / "notes.txt").write_text("mine")
+    merge([a, b], out)
+    assert (hidden / "notes.txt").read_text() == (mine / "keep.duckdb").read_text() == "mine"

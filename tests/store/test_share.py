@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import shutil
-import ssl
 import stat
-import subprocess
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,66 +177,6 @@ def test_nothing_listens_beyond_this_machine_unless_plain_http_is_asked_for(
     monkeypatch.setenv(TOKEN, "short")
     with pytest.raises(UserError, match="too short"):
         given_token()
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
-def test_over_tls_the_certificate_is_checked(
-    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    made = (
-        "req -x509 -newkey rsa:2048 -days 2 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    )
-    subprocess.run(
-        ["openssl", *made.split(), "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
-    with Proxy(endpoint.at.port, key, certificate) as port:
-        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-        with pytest.raises(Unheard, match=r"(?i)certificate"):
-            Link(Address("localhost", port, True), endpoint.token).ask("x")
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        assert Link(Address("localhost", port, True), endpoint.token).ask("x") == {"heard": "x"}
-
-
-class Proxy:
-    """What terminates TLS before the endpoint, as nginx or Caddy would."""
-
-    def __init__(self, to: int, key: Path, certificate: Path) -> None:
-        self.to = to
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate, key)
-        self.ready = threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-
-    def __enter__(self) -> int:
-        self.thread.start()
-        assert self.ready.wait(30)
-        return self.port
-
-    def __exit__(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self.over.set)
-        self.thread.join(30)
-
-    async def _run(self) -> None:
-        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
-        async with await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.context) as server:
-            self.port: int = server.sockets[0].getsockname()[1]
-            self.ready.set()
-            await self.over.wait()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self.to)
-        await asyncio.gather(self._pipe(reader, back), self._pipe(there, writer), return_exceptions=True)
-
-    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        finally:
-            writer.close()
 
 
 def test_a_note_of_a_run_that_crashed_misleads_nobody(tmp_path: Path) -> None:

@@ -212,3 +212,22 @@ def test_a_run_and_a_report_say_it_in_one_line(db: Path) -> None:
         assert "oversight check --salvage NEW.duckdb" in told
         if command[0] != "check":
             assert told.count("\n") == 1
+
+
+def test_a_log_whose_file_was_moved_away_is_not_removed(tmp_path: Path) -> None:
+    """As after a kill and `mv db.duckdb old.duckdb`: the log has what was committed last."""
+    db, old = tmp_path / "db.duckdb", tmp_path / "old.duckdb"
+    dying = (
+        "import os, sys; from pathlib import Path; from oversight.store.database import open_for_writing; "
+        "con = open_for_writing(Path(sys.argv[1])); con.execute('INSERT INTO labels VALUES (1, 0)'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", dying, str(db)], check=False)
+    db.rename(old)
+    log = Path(f"{db}.wal").read_bytes()
+    with pytest.raises(StoreError, match=r"db.duckdb is not there but its write-ahead log"):
+        open_for_writing(db)
+    assert not db.exists() and Path(f"{db}.wal").read_bytes() == log
+    Path(f"{db}.wal").rename(f"{old}.wal")
+    open_for_writing(old).close()
+    assert rows(old, "FROM labels") == [(1, 0)]
+    open_for_writing(db).close()

@@ -13,10 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from oversight import __version__
 from oversight.engine.plan import Plan
+from oversight.engine.sharing import CANCELLED
 from oversight.engine.sharing.wire import (
     Op,
     plain,
@@ -32,8 +35,9 @@ from oversight.models.interface import Completion, Model, Request
 from oversight.moves import Seat, Turn, Verdict
 from oversight.question import Label
 from oversight.secrecy import without_keys
+from oversight.store.keys import Keys, Statuses
 from oversight.store.log import Chosen, Reading
-from oversight.store.share import Ended, Link, Unheard
+from oversight.store.share import Link, Silent, Unheard
 
 if TYPE_CHECKING:
     from oversight.engine.play import Play
@@ -51,6 +55,16 @@ PATIENCE = 30.0
 
 AT_FIRST = 5.0
 """As many before it was ever heard."""
+
+
+@dataclass
+class Held:
+    """An episode that is leased to us: its place in the plan, the turns it has already, and what plays it."""
+
+    place: int
+    episode: Episode
+    turns: Mapping[int, Turn]
+    task: asyncio.Task[Verdict] | None = None
 
 
 class Guest:
@@ -73,30 +87,29 @@ class Guest:
         self.path = name
         self.run = 0
         self.failed: StoreError | None = None
-        self.finished: dict[int, str] = {}
+        self.finished = Statuses({})
         self.unread: set[int] = set()
         self.standing: Counter[str] = Counter()
         self._digest, self._link, self._gone, self._joined = digest, link, gone, joined
         self._thread = ThreadPoolExecutor(1, "oversight-guest")
-        self._progress = progress
+        self._plan, self._progress = plan, progress
         self._line = lines_of(plan)
         self.lines = sorted(set(self._line.values()))
         self._places = {id(model): place for place, model in enumerate(plan.models)}
-        self._todo: dict[int, Planned] = {}
+        self._held: dict[int, Held] = {}
+        """What is leased to us, by the episode's key."""
         self._ttl = 60.0
         self._number = -1
         self._epoch = 0
         self._heard = 0.0
         self._ops: list[Op] = []
-        self._texts: set[int] = set()
+        self._texts = Keys()
         """Messages whose text the owner has."""
         self._durable: asyncio.Future[None] | None = None
         self._calls: dict[int, tuple[list[Any], asyncio.Future[Completion | None]]] = {}
         self._release: list[int] = []
         self._give_back: list[int] = []
-        self._turns: dict[int, dict[int, Turn]] = {}
         self._wanted: list[tuple[Line, asyncio.Future[Planned | None]]] = []
-        self._playing: dict[int, asyncio.Task[Verdict]] = {}
         self._over = False
         self._unread_elsewhere = 0
         self._news: asyncio.Event
@@ -107,7 +120,7 @@ class Guest:
     def begin(self, run: int, seed: int, command: str, config: str, code: str, planned: int) -> None:
         """Join the owner's run as `run`. Raises `StoreError` where it does not take us, or does not answer."""
         self.run = run
-        message = {"do": "join", "run": run, "digest": self._digest}
+        message = {"do": "join", "run": run, "digest": self._digest, "version": __version__}
         message |= {"seed": seed, "command": command, "config": config, "code": code}
         try:
             told = self._ask(message)
@@ -116,7 +129,7 @@ class Guest:
             raise
         self._heard = _now()
         self._ttl = float(told["ttl"])
-        self.finished = {key: status for status, keys in told["finished"].items() for key in keys}
+        self.finished = Statuses.told(told["finished"])
         self.unread = set(told["unread"])
         self._joined(told["members"] - 1)
 
@@ -146,7 +159,7 @@ class Guest:
                 until = time.monotonic() + PATIENCE  # it is there, and busy planning or writing
             except Unheard as error:
                 if self._gone() or time.monotonic() > until:
-                    raise Ended(
+                    raise Silent(
                         f"the run that shares {self.path} has ended or cannot be reached ({error}); every reply that it "
                         "took is kept, and the same command goes on"
                     ) from None
@@ -160,7 +173,8 @@ class Guest:
 
     async def open(self, todo: Iterator[Planned]) -> None:
         """Take what may be leased to us, and begin to talk with the owner."""
-        self._todo = {planned.episode.key: planned for planned in todo}
+        for _ in todo:  # counts what is done already; which is ours, the owner says
+            pass
         self._settled = asyncio.get_running_loop().create_future()
         self._news = asyncio.Event()
         self._talking = asyncio.ensure_future(self._talk())
@@ -176,24 +190,32 @@ class Guest:
         self._news.set()
         return await wanted
 
+    def holds(self, episode: Episode) -> bool:
+        """Whether an episode that was taken is still ours: its lease may have run out before it was begun."""
+        held = self._held.get(episode.key)
+        return held is not None and held.episode is episode
+
     async def see_through(self, play: Play) -> Verdict | None:
-        """Play an episode that was taken; None where its lease ran out under way."""
-        key = play.episode.key
-        task = self._playing[key] = asyncio.ensure_future(play.run())
+        """Play an episode that was taken and is held; None where its lease ran out under way."""
+        held = self._held[play.episode.key]
+        held.task = asyncio.ensure_future(play.run())
         try:
-            return await task
+            return await held.task
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if current is not None and current.cancelling():  # not its lease has ended but the run
                 raise
+            if self.holds(play.episode):  # others would wait for it for ever
+                raise RuntimeError(CANCELLED) from None
             return None
         except OverBudget:
-            self._give_back.append(key)
+            if self.holds(play.episode):
+                self._give_back.append(held.place)
             self._finish()
             raise
         finally:
-            if self._playing.get(key) is task:
-                del self._playing[key]
+            if self.holds(play.episode):
+                del self._held[play.episode.key]
             self._settle()
 
     async def attend(self) -> None:
@@ -225,7 +247,8 @@ class Guest:
     # the log
 
     def played(self, episode: int) -> Mapping[int, Turn]:
-        return self._turns.pop(episode, {})
+        held = self._held.get(episode)
+        return {} if held is None else held.turns
 
     def has_call(self, key: int) -> bool:
         return False  # whether it is in the store, `claim` finds out
@@ -246,20 +269,20 @@ class Guest:
         self._add("failure", key, self._places[id(model)], plain(at), error.reason, said)
 
     def add_turn(self, episode: Episode, index: int, turn: Turn, seat: Seat, uses: Sequence[int]) -> None:
-        self._add("turn", episode.key, index, plain(turn), list(uses))
+        self._say("turn", episode, index, plain(turn), list(uses))
 
     def add_uses(self, episode: Episode, index: int, seat: str, uses: Sequence[int], first: int = 0) -> None:
-        self._add("uses", episode.key, index, seat, list(uses), first)
+        self._say("uses", episode, index, seat, list(uses), first)
 
     def add_choices(self, episode: Episode, chosen: Sequence[Chosen]) -> None:
-        self._add("choices", episode.key, [plain_chosen(one) for one in chosen])
+        self._say("choices", episode, [plain_chosen(one) for one in chosen])
 
     def add_verdicts(self, episode: Episode, verdicts: Sequence[tuple[int, Sequence[Reading]]]) -> None:
         told = [[index, plain_readings(episode, readings)] for index, readings in verdicts]
-        self._add("verdicts", episode.key, told)
+        self._say("verdicts", episode, told)
 
     def forget_failure(self, episode: Episode, turns: int) -> None:
-        self._add("forget", episode.key, turns)
+        self._say("forget", episode, turns)
 
     def durable(self) -> asyncio.Future[None]:
         """Done when the owner has committed all that was added. Raises `StoreError` where it is gone."""
@@ -269,6 +292,11 @@ class Guest:
             self._durable = asyncio.get_running_loop().create_future()
             self._news.set()
         return asyncio.shield(self._durable)
+
+    def _say(self, what: str, episode: Episode, *more: Any) -> None:
+        """Something of an episode, unless its lease ran out."""
+        if self.holds(episode):
+            self._add(what, self._held[episode.key].place, *more)
 
     def _add(self, *op: Any) -> None:
         self._ops.append(list(op))
@@ -326,7 +354,9 @@ class Guest:
     def _hear(self, message: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         for op in message["ops"]:
             if op[0] == "call":
-                self._texts.update(key for key, _ in op[3]["messages"])
+                for key, _ in op[3]["messages"]:
+                    if key not in self._texts:
+                        self._texts.add(key)
         self._progress.elsewhere = Counter(answer["elsewhere"])
         self._progress.unread += answer["unread"] - self._unread_elsewhere
         self._unread_elsewhere = answer["unread"]
@@ -335,8 +365,8 @@ class Guest:
             return
         for (key, *_), told in zip(message["calls"], answer.get("calls", ()), strict=False):
             self._hear_call(key, told)
-        for key, turns in answer.get("episodes", ()):
-            self._hear_episode(key, {index: read(Turn, turn) for index, turn in turns})
+        for place, turns in answer.get("episodes", ()):
+            self._hear_episode(place, {index: read(Turn, turn) for index, turn in turns})
         if answer["over"]:
             self._finish()
 
@@ -348,24 +378,27 @@ class Guest:
         elif told is not None:
             future.set_result(None if told is True else read(Completion, told))
 
-    def _hear_episode(self, key: int, turns: dict[int, Turn]) -> None:
-        planned = self._todo[key]
-        line = self._line[planned.episode.arm.key]
+    def _hear_episode(self, place: int, turns: dict[int, Turn]) -> None:
         waiting = [wanted for wanted in self._wanted if not wanted[1].done()]
         if not waiting:
-            self._give_back.append(key)
+            self._give_back.append(place)
             return
+        planned = self._plan.at(place)
+        line = self._line[planned.episode.arm.key]
         wanted = next((wanted for wanted in waiting if wanted[0] == line), waiting[0])
-        self._turns[key] = turns
+        self._held[planned.episode.key] = Held(place, planned.episode, turns)
         wanted[1].set_result(planned)
 
     def _lose(self, epoch: int) -> None:
-        """Our leases ran out: what is being played is another's now."""
+        """Our leases ran out: what we held is another's now."""
         self._epoch = epoch
         self._ops = [op for op in self._ops if op[0] in ("call", "failure")]
-        playing, self._playing = self._playing, {}
-        for task in playing.values():
-            task.cancel()
+        self._give_back = []
+        lost, self._held = self._held, {}
+        for held in lost.values():
+            if held.task is not None:
+                held.task.cancel()
+        self._settle()
 
     def _finish(self) -> None:
         """No further episode is taken."""
@@ -376,7 +409,7 @@ class Guest:
         self._settle()
 
     def _settle(self) -> None:
-        if self._over and not self._playing and not self._settled.done():
+        if self._over and not self._held and not self._settled.done():
             self._settled.set_result(None)
 
     def _fail(self, error: StoreError, durable: asyncio.Future[None] | None) -> None:

@@ -10,33 +10,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from oversight.engine.calls import call_key, check_reply, kind_of
+from oversight import __version__
 from oversight.engine.plan import Plan
+from oversight.engine.sharing import CANCELLED
+from oversight.engine.sharing.desk import Desk, Entry, Judged
 from oversight.engine.sharing.leases import OWNER, Leases
-from oversight.engine.sharing.wire import (
-    Count,
-    Key,
-    Op,
-    Told,
-    plain,
-    read,
-    read_chosen,
-    read_readings,
-    read_request,
-    seat_of,
-)
+from oversight.engine.sharing.wire import Key, plain, read
 from oversight.engine.turns import Line, lines_of
 from oversight.episode import Episode, Planned
 from oversight.errors import OverBudget
 from oversight.models.interface import Completion, Model
-from oversight.moves import Turn, Verdict
+from oversight.moves import Verdict
+from oversight.store.database import first_line
 from oversight.store.log import Log
 
 if TYPE_CHECKING:
@@ -50,19 +42,24 @@ FAREWELL = 10.0
 """Seconds that the owner waits, when all is done, for workers to hear it."""
 
 
+AT_ONCE = 2_000
+"""Episodes that are written down as planned before they are committed."""
+
 ENDED = {"error": "the run that was to be joined has just ended; the same command goes on", "ended": True}
 
 
-def digest(plan: Plan, retry_failed: bool) -> str:
-    """What two processes must agree in to share a run: the episodes, in their order, and the models."""
-    found = hashlib.blake2b(digest_size=16)
+def agreed(plan: Plan, retry_failed: bool) -> tuple[str, array[int]]:
+    """What two processes must agree in to share a run (its episodes, in their order, and the models) as a digest,
+    and the episodes' keys."""
+    found, keys = hashlib.blake2b(digest_size=16), array("Q")
     for planned in plan.episodes():
-        found.update(planned.episode.key.to_bytes(8, "big"))
+        keys.append(planned.episode.key)
+        found.update(keys[-1].to_bytes(8, "big"))
         found.update(bytes([planned.label.index]))
     for model in plan.models:
         found.update(f"\0{model.identity}".encode())
     found.update(b"\1" if retry_failed else b"\0")
-    return found.hexdigest()
+    return found.hexdigest(), keys
 
 
 @dataclass
@@ -82,15 +79,17 @@ class Host:
 
     def __init__(self, plan: Plan, log: Log, progress: Progress, retry_failed: bool, ttl: float) -> None:
         self._plan, self._log, self._progress = plan, log, progress
-        self._digest = digest(plan, retry_failed)
-        self._planned = {planned.episode.key for planned in plan.episodes()}
+        self._digest, self._keys = agreed(plan, retry_failed)
         self._ttl = ttl
         self._line = lines_of(plan)
         self.lines = sorted(set(self._line.values()))
-        self._todo: dict[int, Planned] = {}
-        self._leases = Leases({}, ttl)
+        self._desk = Desk(plan, log)
+        self._leases = Leases(ttl)
+        self._own: dict[int, int] = {}
+        """The places of the episodes that the owner plays, by their keys."""
         self._workers: dict[int, Worker] = {}
-        self._again: set[int] = set()
+        self._begun = bytearray(len(self._keys))
+        """Whether somebody has begun an episode in this run, by its place."""
         self._idle: list[asyncio.Future[None]] = []
         self._awaited: dict[int, list[asyncio.Future[None]]] = {}
         self._over = False
@@ -105,9 +104,12 @@ class Host:
 
     async def open(self, todo: Iterator[Planned]) -> None:
         """Take all that is to be played; from here on workers are answered."""
-        self._todo = {planned.episode.key: planned for planned in todo}
-        keys = {key: self._line[planned.episode.arm.key] for key, planned in self._todo.items()}
-        self._leases = Leases(keys, self._ttl)
+        place = -1
+        for number, planned in enumerate(todo, start=1):
+            place = self._keys.index(planned.episode.key, place + 1)
+            self._leases.add(place, self._line[planned.episode.arm.key])
+            if number % AT_ONCE == 0:
+                await self._log.durable()
         self._leases.join(OWNER)
         self._unread = self._progress.unread
         self._loop = asyncio.get_running_loop()
@@ -117,28 +119,39 @@ class Host:
     async def take(self, line: Line) -> Planned | None:
         """The next episode for one of the owner's places; None when all have a verdict."""
         while self._leases.left and not self._over:
-            for key in self._leases.take(OWNER, line):
-                await self._stored(key)
-                return self._todo[key]
+            for place in self._leases.take(OWNER, line):
+                await self._stored([place])
+                planned = self._plan.at(place)
+                self._own[planned.episode.key] = place
+                return planned
             waiting = asyncio.get_running_loop().create_future()
             self._idle.append(waiting)
             await waiting
         return None
 
+    def holds(self, episode: Episode) -> bool:
+        """The owner's leases never run out."""
+        return True
+
     async def see_through(self, play: Play) -> Verdict | None:
         """Play an episode that was taken to its verdict."""
-        key = play.episode.key
+        place = self._own.pop(play.episode.key)
         self._playing += 1
         try:
             verdict = await play.run()
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise RuntimeError(CANCELLED) from None  # it would be waited for for ever
         except OverBudget:  # the others have budgets of their own
             self._over = True
-            self._leases.give_back(OWNER, key)
+            self._leases.give_back(OWNER, place)
             self._stir()
             raise
         finally:
             self._playing -= 1
-        self._leases.done(OWNER, key)
+        self._leases.done(OWNER, place)
         if not self._leases.left:
             self._stir()
         return verdict
@@ -163,21 +176,30 @@ class Host:
 
     async def attend(self) -> None:
         """Let leases run out, until every episode has a verdict, or nobody is left to play."""
-        while self._leases.left and not (self._over and not self._playing and self._leases.alive == [OWNER]):
-            await asyncio.sleep(min(1.0, self._ttl / 4))
-            if self._log.failed is not None:
-                raise self._log.failed
-            for who in self._leases.expire():
-                self._log.left(who, "killed", None, self._workers[who].played.total())
-                self._gone()
-        self._closing = True
-        until = asyncio.get_running_loop().time() + FAREWELL
-        while self._leases.alive != [OWNER] and asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(0.02)
-            self._leases.expire()
-        for run, worker in self._workers.items():
-            if not worker.left:
-                self._log.left(run, "killed", None, worker.played.total())
+        try:
+            while self._leases.left and not (
+                self._over and not self._playing and self._leases.alive == [OWNER]
+            ):
+                await asyncio.sleep(min(1.0, self._ttl / 4))
+                if self._log.failed is not None:
+                    raise self._log.failed
+                for who in self._leases.expire(self._answered()):
+                    self._log.left(who, "killed", None, self._workers[who].played.total())
+                    self._gone()
+            self._closing = True
+            until = asyncio.get_running_loop().time() + FAREWELL
+            while self._leases.alive != [OWNER] and asyncio.get_running_loop().time() < until:
+                await asyncio.sleep(0.02)
+                self._leases.expire(self._answered())
+        finally:
+            self._closing = True
+            for run, worker in self._workers.items():
+                if not worker.left:
+                    self._log.left(run, "killed", None, worker.played.total())
+
+    def _answered(self) -> set[int]:
+        """Workers whose message is being answered."""
+        return {run for run, w in self._workers.items() if w.answer is not None and not w.answer.done()}
 
     # what workers ask
 
@@ -210,49 +232,54 @@ class Host:
         return await asyncio.shield(worker.answer)  # asked again, it has the same answer
 
     async def _join(self, message: Any) -> Any:
+        if self._closing:  # what comes next may be another plan, of another part
+            return ENDED
+        if (theirs := message.get("version")) != __version__:
+            return {
+                "error": f"that run is played by oversight {__version__} and this is {theirs}: all must be the same"
+            }
         if message["digest"] != self._digest:
             return {
                 "error": "that run plans other episodes, models or retries: join it with the command it was started "
                 "with (its data and versions must be the same too)"
             }
         run = read(Key, message["run"])
-        if self._closing:
-            return ENDED
         if run not in self._workers:
             command, config, code = (read(str, message[name]) for name in ("command", "config", "code"))
-            self._log.joined(run, read(int, message["seed"]), command, config, code, len(self._plan))
+            self._log.joined(run, read(Key, message["seed"]), command, config, code, len(self._plan))
             self._workers[run] = Worker(run)
             self._leases.join(run)
             await self._log.durable()
         finished: dict[str, list[int]] = {}
-        for key in self._planned:
+        for key in self._keys:
             if (status := self._log.finished.get(key)) is not None:
                 finished.setdefault(status, []).append(key)
         return {
             "ttl": self._ttl,
             "members": len(self._leases.alive),
             "finished": finished,
-            "unread": [key for key in self._log.unread if key in self._planned],
+            "unread": [key for key in self._keys if key in self._log.unread] if self._log.unread else [],
         }
 
     async def _exchange(self, worker: Worker, message: Any) -> Any:
         try:
             return await self._exchanged(worker, message)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            return {"error": f"a worker's message cannot be read ({type(error).__name__}: {error})"}
+        except (LookupError, ValueError, TypeError) as error:
+            said = first_line(str(error))
+            return {"error": f"a worker's message cannot be read ({type(error).__name__}: {said})"}
 
     async def _exchanged(self, worker: Worker, message: Any) -> Any:
         if worker.left:
             return {"error": "this worker has taken its leave"}
+        entries = [self._desk.read(op) for op in message["ops"]]
         held = self._leases.hear(worker.run) and message["epoch"] == self._leases.members[worker.run].epoch
-        made: list[int] = []
         with self._log.written_by(worker.run):
-            for op in message["ops"]:
-                made += self._write(worker, op, held)
+            for entry in entries:
+                self._write(worker, entry, held)
         self._released(worker.run, message["release"])
-        if message["ops"]:
+        if entries:
             await self._log.durable()
-        self._released(worker.run, made)
+        self._released(worker.run, [entry.call for entry in entries if entry.call is not None])
         answer: dict[str, Any] = {"epoch": self._leases.members[worker.run].epoch}
         if message["do"] == "leave":
             done = read(int, message["already_done"])
@@ -262,8 +289,8 @@ class Host:
             self._leases.leave(worker.run)
             self._gone()
         elif held:
-            for key in message["give_back"]:
-                self._leases.give_back(worker.run, key)
+            for place in message["give_back"]:
+                self._leases.give_back(worker.run, place)
                 self._stir()
             answer["calls"] = await self._calls(worker, message["calls"])
             answer["episodes"] = await self._episodes(worker, message["places"])
@@ -283,92 +310,47 @@ class Host:
             if not self._log.has_call(key):
                 return True
             self._released(worker.run, [key])
-            return plain(await self._log.get_call(key, self._plan.models[place], messages))
+            return plain(await self._log.get_call(key, self._desk.model(place), messages))
 
         return await asyncio.gather(*(one(*call) for call in wanted))
 
     async def _episodes(self, worker: Worker, places: Iterable[Sequence[int]]) -> list[Any]:
         granted = [
-            key for line, most in places for key in self._leases.take(worker.run, self.lines[line], most)
+            place for line, most in places for place in self._leases.take(worker.run, self.lines[line], most)
         ]
-        told = []
-        for key in granted:
-            await self._stored(key)
-            turns = self._log.played(key)
-            told.append([key, [[index, plain(turn)] for index, turn in turns.items()]])
-        return told
+        await self._stored(granted)
+        return [
+            [place, [[n, plain(turn)] for n, turn in self._log.played(self._keys[place]).items()]]
+            for place in granted
+        ]
 
-    def _write(self, worker: Worker, op: Op, held: bool) -> list[int]:
-        """Write down one thing that a worker did; the calls that it has thereby made."""
-        name, *told = op
-        if name == "call":
-            return [self._write_call(*told)]
-        if name == "failure":
-            key, place, at, reason, said = told
-            error = Told(read(str, reason), read(str, said))
-            self._log.add_failure(read(Key, key), self._plan.models[place], read(datetime, at), error)
-            return []
-        key, *told = told
-        if not held or not self._leases.holds(worker.run, key):
-            return []  # its lease ran out: the episode is another's
-        episode = self._todo[key].episode
-        if name == "turn":
-            index, turn, uses = read(Count, told[0]), read(Turn, told[1]), read(list[Key], told[2])
-            self._log.add_turn(episode, index, turn, seat_of(episode, turn.seat), uses)
-        elif name == "uses":
-            index, seat, uses, first = told
-            self._log.add_uses(
-                episode, read(Count, index), read(str, seat), read(list[Key], uses), read(Count, first)
-            )
-        elif name == "choices":
-            self._log.add_choices(episode, [read_chosen(episode, one) for one in told[0]])
-        elif name == "forget":
-            self._log.forget_failure(episode, read(Count, told[0]))
-        elif name == "verdicts":
-            self._write_verdicts(worker, episode, told[0])
-        else:
-            raise ValueError(f"no operation {name!r}")
-        return []
+    def _write(self, worker: Worker, entry: Entry, held: bool) -> None:
+        """Write down one thing that a worker did, unless its lease ran out: then the episode is another's."""
+        if entry.episode is not None and not (held and self._leases.holds(worker.run, entry.episode)):
+            return
+        entry.write()
+        if entry.judged is not None and entry.episode is not None:
+            self._leases.done(worker.run, entry.episode)
+            self._count(worker, entry.judged)
 
-    def _write_call(
-        self, key: int, place: int, request: Any, drawn: int, made: Any, at: str, took: float, tried: int
-    ) -> int:
-        if self._log.has_call(key):  # a worker that slept has paid for what another paid for meanwhile
-            return key
-        model = self._plan.models[place]
-        asked, messages = read_request(request, self._log.messages)
-        if model.reuse and call_key(model, asked, messages, read(Count, drawn)) != key:
-            raise ValueError(f"call {key:016x} is not what its key says")
-        completion, seconds = read(Completion, made), read(float, took)
-        check_reply(completion, asked, model)
-        self._log.add_call(
-            read(Key, key), model, kind_of(asked), asked, messages, drawn, completion, read(datetime, at), seconds,
-            read(Count, tried),
-        )  # fmt: skip
-        return key
-
-    def _write_verdicts(self, worker: Worker, episode: Episode, told: Any) -> None:
-        verdicts = [(read(Count, index), read_readings(episode, readings)) for index, readings in told]
-        status = verdicts[-1][1][0].verdict.status
-        self._log.add_verdicts(episode, verdicts)
-        self._leases.done(worker.run, episode.key)
-        worker.played[status] += 1
-        self._progress.elsewhere[status] += 1
-        failed = any(r.verdict.status == "failed" for _, readings in verdicts for r in readings)
-        if failed and status != "failed":
-            worker.unread += 1
-            self._progress.unread += 1
+    def _count(self, worker: Worker, judged: Judged) -> None:
+        worker.played[judged.status] += 1
+        self._progress.elsewhere[judged.status] += 1
+        worker.unread += judged.unread
+        self._progress.unread += judged.unread
         if not self._leases.left:
             self._stir()
 
     # who waits for what
 
-    async def _stored(self, key: int) -> None:
-        """See to it that `Log.played` has the turns of an episode that somebody has begun in this run."""
-        if key in self._again:
+    async def _stored(self, places: Sequence[int]) -> None:
+        """See to it that `Log.played` has the turns of episodes that somebody has begun in this run."""
+        again = [self._keys[place] for place in places if self._begun[place]]
+        if again:
             await self._log.durable()
-            self._log.read_turns(key)
-        self._again.add(key)
+            self._log.read_turns(again)
+        for place in places:
+            self._begun[place] = True
 
     def _gone(self) -> None:
         """A worker's leases are free."""

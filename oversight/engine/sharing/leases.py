@@ -7,8 +7,9 @@ are free again, and what it still says of them is refused, for it no longer hold
 from __future__ import annotations
 
 import time
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 from oversight.engine.turns import Line
@@ -27,29 +28,49 @@ class Member:
     heard: float
     epoch: int = 0
     expired: bool = False
-    episodes: set[int] = field(default_factory=set)
+    episodes: dict[int, Line] = field(default_factory=dict)
+    """The line of each episode it holds."""
     calls: set[int] = field(default_factory=set)
 
 
-class Leases:
-    """Leases on episodes (of `lines`: key → line, in the order in which they are played) and on calls."""
+class _Free:
+    """The episodes of one line that nobody holds: those given back, then those that nobody has had yet."""
 
-    def __init__(
-        self, lines: Mapping[int, Line], ttl: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self) -> None:
+        self.fresh, self.had = array("I"), 0
+        self.back: deque[int] = deque()
+
+    def __len__(self) -> int:
+        return len(self.back) + len(self.fresh) - self.had
+
+    def take(self) -> int:
+        if self.back:
+            return self.back.popleft()
+        self.had += 1
+        return self.fresh[self.had - 1]
+
+
+class Leases:
+    """Leases on episodes, named by numbers, and on calls, by their keys.
+
+    A hundred thousand episodes take four or eight bytes each until somebody holds them.
+    """
+
+    def __init__(self, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.ttl = ttl
-        self.left = len(lines)
+        self.left = 0
         """Episodes without a verdict yet."""
         self.members: dict[int, Member] = {}
         self._clock = clock
-        self._line = dict(lines)
-        self._free: dict[Line, deque[int]] = {}
-        for key, line in self._line.items():
-            self._free.setdefault(line, deque()).append(key)
+        self._free: dict[Line, _Free] = {}
         self._episodes: dict[int, int] = {}
         self._calls: dict[int, int] = {}
-        self._done: set[int] = set()
         self._looked = clock()
+
+    def add(self, episode: int, line: Line) -> None:
+        """An episode that is to be played, after those added before."""
+        self._free.setdefault(line, _Free()).fresh.append(episode)
+        self.left += 1
 
     # members
 
@@ -60,7 +81,7 @@ class Leases:
     def leave(self, who: int) -> list[int]:
         """A member goes; the episodes it gives back."""
         member = self.members.pop(who, None)
-        return self._freed(who, member) if member else []
+        return self._freed(member) if member else []
 
     def hear(self, who: int) -> bool:
         """Renew a member's leases. False where they had run out: it is at work again from here, with none."""
@@ -72,8 +93,9 @@ class Leases:
         member.epoch += 1
         return False
 
-    def expire(self) -> list[int]:
-        """Let the leases of members run out that were not heard for too long; who they are.
+    def expire(self, answered: Container[int] = ()) -> list[int]:
+        """Let the leases of members run out that were not heard for too long; who they are. Those who are being
+        `answered` count as heard, for they wait for this process.
 
         Where nobody has looked for long, it is this process that stood still, and the members could not be heard.
         """
@@ -81,6 +103,9 @@ class Leases:
         if (stood := now - self._looked) > self.ttl / 2:
             for member in self.members.values():
                 member.heard += stood
+        for who, member in self.members.items():
+            if who in answered:
+                member.heard = max(member.heard, now)
         self._looked = now
         late = [
             who
@@ -89,7 +114,7 @@ class Leases:
         ]
         for who in late:
             self.members[who].expired = True
-            self._freed(who, self.members[who])
+            self._freed(self.members[who])
         return late
 
     @property
@@ -97,14 +122,14 @@ class Leases:
         """Members whose leases have not run out."""
         return [who for who, member in self.members.items() if not member.expired]
 
-    def _freed(self, who: int, member: Member) -> list[int]:
-        freed = [key for key in self._line if key in member.episodes] if member.episodes else []
-        for key in reversed(freed):  # they come first again, in their order
-            del self._episodes[key]
-            self._free[self._line[key]].appendleft(key)
+    def _freed(self, member: Member) -> list[int]:
+        freed = sorted(member.episodes)
+        for episode in reversed(freed):  # they come first again, in their order
+            del self._episodes[episode]
+            self._free[member.episodes[episode]].back.appendleft(episode)
         for call in member.calls:
             del self._calls[call]
-        member.episodes, member.calls = set(), set()
+        member.episodes, member.calls = {}, set()
         return freed
 
     # episodes
@@ -117,34 +142,35 @@ class Leases:
         member = self.members[who]
         share = max(LEAST, self.left // (len(self.alive) + 1))
         taken: list[int] = []
-        while len(taken) < most and len(member.episodes) < share and (free := self._longest(line)):
-            key = free.popleft()
-            self._episodes[key] = who
-            member.episodes.add(key)
-            taken.append(key)
+        while (
+            len(taken) < most and len(member.episodes) < share and (free := self._longest(line)) is not None
+        ):
+            episode = self._free[free].take()
+            self._episodes[episode] = who
+            member.episodes[episode] = free
+            taken.append(episode)
         return taken
 
-    def _longest(self, line: Line) -> deque[int] | None:
-        own = self._free.get(line)
-        return own or max(self._free.values(), key=len, default=None)
+    def _longest(self, line: Line) -> Line | None:
+        """A line of which there are some left: the given one if it can be."""
+        if not self._free.get(line):
+            line = max(self._free, key=lambda one: len(self._free[one]), default=line)
+        return line if self._free.get(line) else None
 
-    def holds(self, who: int, key: int) -> bool:
+    def holds(self, who: int, episode: int) -> bool:
         """Whether it is for that member to say what becomes of an episode."""
-        return self._episodes.get(key) == who
+        return self._episodes.get(episode) == who
 
-    def give_back(self, who: int, key: int) -> None:
+    def give_back(self, who: int, episode: int) -> None:
         """A member does not play an episode after all."""
-        if self.holds(who, key):
-            del self._episodes[key]
-            self.members[who].episodes.discard(key)
-            self._free[self._line[key]].appendleft(key)
+        if self.holds(who, episode):
+            del self._episodes[episode]
+            self._free[self.members[who].episodes.pop(episode)].back.appendleft(episode)
 
-    def done(self, who: int, key: int) -> None:
+    def done(self, who: int, episode: int) -> None:
         """An episode has its verdict."""
-        assert self.holds(who, key)
-        del self._episodes[key]
-        self.members[who].episodes.discard(key)
-        self._done.add(key)
+        assert self.holds(who, episode)
+        del self._episodes[episode], self.members[who].episodes[episode]
         self.left -= 1
 
     # calls

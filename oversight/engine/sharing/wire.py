@@ -6,6 +6,7 @@ Plain data in, the engine's own small types out, checked by pydantic: what comes
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
@@ -27,8 +28,11 @@ from oversight.store.log import Chosen, Reading
 T = TypeVar("T")
 Key = Annotated[int, Field(ge=0, lt=2**64)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
+LARGEST = 3e38
+"""The store keeps some numbers in 32 bits. Log-probs may be minus infinity."""
 Op = list[Any]
-"""One thing for the owner to write down: its name and its arguments."""
+"""One thing for the owner to write down: its name and its arguments. An episode is named by its place in the plan,
+which all have made alike."""
 
 
 def plain(value: Any) -> Any:
@@ -44,9 +48,37 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def read(kind: type[T], value: Any) -> T:
-    """The value of a small type that `plain` made JSON of. Raises `ValueError` where it is none."""
+    """The value of a small type that `plain` made JSON of. Raises `ValueError` where it is none, or where a number in
+    it fits no column."""
     made: T = _adapter(kind).validate_python(value)
+    if is_dataclass(kind):
+        _check_numbers(value)
     return made
+
+
+def read_time(value: Any) -> datetime:
+    """A time in UTC, as the store keeps it. Raises `ValueError` for anything else."""
+    made = datetime.fromisoformat(read(str, value))
+    if made.tzinfo is not None:
+        raise ValueError(f"a time with an offset, {value!r}")
+    return made
+
+
+def _check_numbers(value: Any) -> None:
+    if isinstance(value, dict):
+        value = value.values()
+    elif isinstance(value, int):
+        if not -(2**31) <= value < 2**31:
+            raise ValueError(f"a number of {value}")
+        return
+    elif isinstance(value, float):
+        if value != -math.inf and not abs(value) < LARGEST:
+            raise ValueError(f"a number of {value}")
+        return
+    elif not isinstance(value, list | tuple):
+        return
+    for one in value:
+        _check_numbers(one)
 
 
 class Told(CallFailed):
