@@ -3,6 +3,9 @@
 Whatever a template does is paid for out of one allowance, `MOST` for each prompt: a character that it
 makes costs one, a turn of a loop or a macro's call `TURN`. So a template that loops for ever, or doubles
 a text a hundred times, ends after a second at the same place on every machine.
+
+A message's block that depends on texts, numbers and parts of a view alone is rendered once in an episode, and what
+it cost is paid each time: most of a prompt stands in the seat's last one too, and in those of other seats.
 """
 
 from __future__ import annotations
@@ -11,22 +14,25 @@ import re
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from itertools import count
+from typing import Any, get_args
 
 import jinja2
 from jinja2 import nodes
 from jinja2.exceptions import TemplateRuntimeError
+from jinja2.meta import find_undeclared_variables
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from oversight.models.interface import Message, Role
 from oversight.moves import Seat
 from oversight.views import Answer, Line
 
 MOST = 20_000_000
 """Characters: about five times the longest context that models have."""
 TURN = 20
-ROLES = ("system", "user", "assistant")
+ROLES: tuple[Role, ...] = get_args(Role)
 """What a template calls to make a message."""
 LONGEST_SOURCE = 1_000_000
 """Characters of a template itself."""
@@ -54,9 +60,10 @@ _FILTERS = frozenset(
 _left = threading.local()
 
 
-def allow() -> None:
+def allow(taken: Taken | None = None) -> None:
     """A new prompt begins: it has the whole allowance. One is rendered at a time in each thread."""
     _left.characters = MOST
+    _left.taken = taken
 
 
 def spend(characters: int) -> None:
@@ -113,7 +120,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree
 
 
-_TICK, _CONCAT, _MESSAGE = "a turn", "a concatenation", "a message"  # names that no template can write
+# Filters with names that no template can write.
+_TICK, _CONCAT, _NEW, _TAKE = "a turn", "a concatenation", "is new", "is taken"
 
 
 class _Metered(NodeTransformer):
@@ -132,18 +140,28 @@ class _Metered(NodeTransformer):
         return node
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
-        """`{% call user() %}` makes a message of its body without a macro made for it each time."""
+        """`{% call user() %}` makes a message of its body without a macro made for it each time, and only where
+        it is not remembered."""
+        body = nodes.Template(node.body, lineno=node.lineno)
+        body.environment = node.environment
+        lasting = next(body.find_all(_EFFECTS), None) is None
+        used = sorted(find_undeclared_variables(body)) if lasting else []
         self.generic_visit(node)
         called = node.call.node
         plain = not (
             node.args or node.call.args or node.call.kwargs or node.call.dyn_args or node.call.dyn_kwargs
         )
-        if plain and isinstance(called, nodes.Name) and called.name in ROLES:
-            taken = nodes.Filter(
-                None, _MESSAGE, [nodes.Const(called.name)], [], None, None, lineno=node.lineno
-            )
-            return nodes.FilterBlock(node.body, taken, lineno=node.lineno)
-        return node
+        if not (plain and isinstance(called, nodes.Name) and called.name in ROLES):
+            return node
+        at = node.lineno
+        told: list[nodes.Expr] = [nodes.Const(called.name)]
+        if not lasting:
+            taken = nodes.Filter(None, _TAKE, told, [], None, None, lineno=at)
+            return nodes.FilterBlock(node.body, taken, lineno=at)
+        told += [nodes.Const(next(_blocks)), *(nodes.Name(name, "load", lineno=at) for name in used)]
+        new = nodes.Filter(told[0], _NEW, told[1:], [], None, None, lineno=at)
+        taken = nodes.Filter(None, _TAKE, told, [], None, None, lineno=at)
+        return nodes.If(new, [nodes.FilterBlock(node.body, taken, lineno=at)], [], [], lineno=at)
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
@@ -162,10 +180,71 @@ def _turned(context: Context, characters: int) -> bool:
     return True
 
 
-@jinja2.pass_context
-def _taken(context: Context, content: str, role: str) -> str:
-    taken: str = context.resolve(role)(content)
-    return taken
+class Taken:
+    """The messages that a template makes. `made` holds those made of views of the same playing before, None for an
+    empty one, with what they cost."""
+
+    def __init__(self, made: dict[Any, tuple[Message | None, int, Any]]) -> None:
+        self.messages: list[Message] = []
+        self.made = made
+        self.begun = 0
+
+    def take(self, role: Role, content: str) -> Message | None:
+        content = content.strip()
+        if not content:
+            return None
+        self.messages.append(Message(role, content))
+        return self.messages[-1]
+
+    def names(self) -> dict[str, Any]:
+        """What a template calls to make a message."""
+
+        def taker(role: Role) -> Callable[[Any], str]:
+            def take(caller: Any) -> str:  # a macro's, or a text
+                self.take(role, caller if isinstance(caller, str) else str(caller()))
+                return ""
+
+            return take
+
+        return {role: taker(role) for role in ROLES}
+
+
+_EFFECTS = (nodes.Call, nodes.CallBlock, nodes.Macro, nodes.NSRef)
+"""What a block that is remembered does not hold: it may do more than make a text, or less the next time."""
+_blocks = count()
+
+
+@jinja2.pass_context  # as above
+def _new(context: Context, role: Role, block: int, *values: Any) -> bool:
+    """Whether a message must be rendered; one that was made of the same values before is taken again."""
+    taken: Taken = _left.taken
+    made = taken.made.get((block, *map(id, values)))
+    if made is None:
+        taken.begun = _left.characters
+        return True
+    message, cost, _ = made
+    spend(cost)
+    if message is not None:
+        taken.messages.append(message)
+    return False
+
+
+def _take(content: str, role: Role, block: int = -1, *values: Any) -> str:
+    taken: Taken = _left.taken
+    message = taken.take(role, content)
+    if block >= 0 and all(map(_lasting, values)):
+        # With the values themselves, or what is made later might have the id of one.
+        taken.made[block, *map(id, values)] = message, taken.begun - _left.characters, values
+    return ""
+
+
+def _lasting(value: Any) -> bool:
+    """Whether a value can never change."""
+    kind = type(value)
+    return kind in _LASTING or (kind is tuple and all(map(_lasting, value)))
+
+
+_LASTING = frozenset((str, int, float, bool, type(None), Answer, Line, Seat))
 
 
 @jinja2.pass_context
@@ -257,7 +336,7 @@ def _made() -> Sandbox:
     # No `random`: the same view makes the same prompt. What else is missing pads, or prints what has no end.
     kept = {name: filter for name, filter in made.filters.items() if name in _FILTERS}
     made.filters = {name: _paying(filter) for name, filter in {**kept, **own}.items()}
-    made.filters |= {_TICK: _turned, _CONCAT: _concatenated, _MESSAGE: _taken}
+    made.filters |= {_TICK: _turned, _CONCAT: _concatenated, _NEW: _new, _TAKE: _take}
     return made
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from oversight.elicit import judge, pool
 from oversight.engine.calls import Caller, Made
 from oversight.engine.rehearse import MOST_MOVES, too_long
-from oversight.engine.stage import act_of, check_seat, decided, look, script_of, turn_of
+from oversight.engine.stage import Stage, decided, script_of, turn_of
 from oversight.episode import Episode
 from oversight.errors import BadProtocol, CallFailed, StoreError
 from oversight.library import broken
@@ -55,7 +55,7 @@ class _Branch:
     chosen: list[Chosen] = field(default_factory=list)
 
     def seen(self) -> tuple[Turn, ...]:
-        return (*self.known, *(turn for turn, _ in self.turns))
+        return (*self.known, *[turn for turn, _ in self.turns])
 
 
 class Play:
@@ -64,6 +64,7 @@ class Play:
     def __init__(self, episode: Episode, caller: Caller, log: Log) -> None:
         self.episode = episode
         self.arm = episode.arm
+        self.stage = Stage(episode)
         self.caller = caller
         self.log = log
         self.stored: Mapping[int, Turn] = log.played(episode.key)
@@ -155,14 +156,15 @@ class Play:
             return verdict
         if not isinstance(move, Speak | Ask | Judge | Choose | Estimate):
             raise BadProtocol(f"protocol {self.arm.protocol.name!r} yielded {move!r}, which is no move")
-        check_seat(self.episode, move)
+        self.stage.check(move)
         if isinstance(move, Speak | Ask):
             index = len(branch.turns)
             if written and index in self.stored:
                 branch.turns.append((self._again(move, self.stored[index]), []))
             else:
                 branch.turns.append(await self._say(move, branch.seen()))
-            return replace(branch.turns[-1][0], drafts=())
+            turn = branch.turns[-1][0]
+            return replace(turn, drafts=()) if turn.drafts else turn
         seen = branch.seen()
         if isinstance(move, Judge):
             readings, uses = await self._readings(move, seen)
@@ -218,7 +220,7 @@ class Play:
 
     async def _say(self, move: Speak | Ask, seen: tuple[Turn, ...]) -> tuple[Turn, Uses]:
         uses: Uses = []
-        player, act = act_of(self.episode, move, look(self.episode, move, seen), seen)
+        player, act = self.stage.act(move, self.stage.look(move, seen), seen)
         try:
             turn = await self._perform(act, player, uses)
         except CallFailed:
@@ -230,8 +232,8 @@ class Play:
     async def _choose(self, move: Choose | Estimate, seen: tuple[Turn, ...]) -> Chosen:
         """What a seat chooses or estimates. Raises `Undecided` where it does neither."""
         uses: Uses = []
-        looking = look(self.episode, move, seen)
-        player, act = act_of(self.episode, move, looking, seen)
+        looking = self.stage.look(move, seen)
+        player, act = self.stage.act(move, looking, seen)
         try:
             verdict = await self._perform(act, player, uses)
             assert isinstance(verdict, Verdict)
@@ -245,7 +247,7 @@ class Play:
         """A judge's verdict in each of its ways, side by side; those of a panel pooled, and each of them. One
         that failed is a failed verdict."""
         judge_ = self.arm.judge
-        looking = look(self.episode, move, seen)
+        looking = self.stage.look(move, seen)
         members = (judge_, *judge_.judging.panel)
         read = await asyncio.gather(*(self._read(player, looking) for player in members))
         uses = [call for _, used in read for call in used]

@@ -29,6 +29,7 @@ from oversight.store.database import (
     refuse_what_is_no_file,
     tables,
 )
+from oversight.store.memory import in_memory
 from oversight.store.reading import held_by
 
 SHOWN = 20
@@ -100,7 +101,7 @@ def _opened(path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Flaw]]
     if not path.exists():
         raise StoreError(f"no database at {path}")
     refuse_what_is_no_file(path)
-    with tempfile.TemporaryDirectory(prefix="oversight-") as folder, duckdb.connect(":memory:") as con:
+    with tempfile.TemporaryDirectory(prefix="oversight-") as folder, in_memory() as con:
         con.execute("SET allow_persistent_secrets=false")
         flaws: list[Flaw] = []
         try:

@@ -11,6 +11,7 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store import wal
+from oversight.store.memory import in_memory
 
 SCHEMA = 3
 CATALOG = "oversight_db"
@@ -55,7 +56,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     refuse_what_is_no_file(path)
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise StoreError(f"{path} cannot be written: mend its permissions or name another --db")
-    con = duckdb.connect(":memory:")
+    con = in_memory()
     try:
         con.execute("SET allow_persistent_secrets=false")
         if _memory_limit(con) > MEMORY:

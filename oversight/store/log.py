@@ -470,7 +470,7 @@ class Log:
 
     def durable(self) -> asyncio.Future[None]:
         """Done when all that was added is committed."""
-        return asyncio.shield(self.writer.durable())
+        return self.writer.durable()
 
     def close(self) -> None:
         self._reading.close()
