@@ -66,7 +66,7 @@ class Template:
         when there are images and no user message to put them into."""
         taken = Taken(view.made)
         names = template_variables(view, params)
-        names.update(extra, **taken.names())
+        names.update(extra)
         allow(taken)
         try:
             rest = self.compiled.render(names)

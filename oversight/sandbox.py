@@ -196,17 +196,13 @@ class Taken:
         self.messages.append(Message(role, content))
         return self.messages[-1]
 
-    def names(self) -> dict[str, Any]:
-        """What a template calls to make a message."""
 
-        def taker(role: Role) -> Callable[[Any], str]:
-            def take(caller: Any) -> str:  # a macro's, or a text
-                self.take(role, caller if isinstance(caller, str) else str(caller()))
-                return ""
+def _taker(role: Role) -> Callable[[Any], str]:
+    def take(caller: Any) -> str:  # a macro's, or a text
+        _left.taken.take(role, caller if isinstance(caller, str) else str(caller()))
+        return ""
 
-            return take
-
-        return {role: taker(role) for role in ROLES}
+    return take
 
 
 _EFFECTS = (nodes.Call, nodes.CallBlock, nodes.Macro, nodes.NSRef)
@@ -331,6 +327,7 @@ def _made() -> Sandbox:
     for name in ("lipsum", "cycler", "joiner"):
         del made.globals[name]
     made.globals["range"] = _range
+    made.globals.update((role, _taker(role)) for role in ROLES)
     own = {"format": _format, "replace": _replace, "join": _join, "string": _string, "indent": _indent}
     own |= {"round": _round, "sum": _sum}
     # No `random`: the same view makes the same prompt. What else is missing pads, or prints what has no end.

@@ -217,8 +217,10 @@ def template_variables(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
         "about_lines": quoted_lines(view.about) if view.about else "",
         "to": view.to,
         "passage_name": view.passage_name,
-        **{name: value for name, value in params.items() if name not in _RESERVED},
     }
+    for name, value in params.items():
+        if name not in _RESERVED:
+            names[name] = value
     if view.passage is not None:
         names["passage"] = view.passage
     if view.answer is not None:

@@ -11,7 +11,7 @@ import math
 import reprlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -152,8 +152,9 @@ class Caller:
     async def _pay(
         self, model: Model, request: Request, key: int, messages: list[int], sample: int
     ) -> Completion:
-        request = replace(request, seed=key >> 1)
-        started, took, tried = _now(), 0.0, 1
+        request = request.seeded(key >> 1)
+        started: datetime
+        took, tried = 0.0, 1
 
         async def attempt() -> Completion:
             nonlocal started, took
@@ -175,6 +176,7 @@ class Caller:
         limiter = self._limiter(model)
         try:
             if self.batches is not None and isinstance(model, BatchModel) and model.batches:
+                started = _now()
                 reply = await self.batches.make(model, request, key)
             elif limiter is None:
                 reply = await attempt()

@@ -8,7 +8,7 @@ visible when all are done, in the order the protocol gave them, whatever order t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -190,16 +190,10 @@ class Play:
                 return await self._drive(part, own)
             return await self._move(part, own, written=False)
 
-        if len(parts) == 1:
-            answers = [await one(move.parts[0], parts[0])]
-        else:
-            # return_exceptions: the others' calls may be paid for; they are let finish and are stored.
-            answers = await asyncio.gather(
-                *(one(p, own) for p, own in zip(move.parts, parts, strict=True)), return_exceptions=True
-            )
-            for answer in answers:
-                if isinstance(answer, BaseException):
-                    raise answer
+        answers = await _at_once([one(part, own) for part, own in zip(move.parts, parts, strict=True)])
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
         for own in parts:
             # Behind the turns of the parts before it: places are those of the whole transcript.
             by = len(branch.seen()) - len(known)
@@ -248,20 +242,18 @@ class Play:
         that failed is a failed verdict."""
         judge_ = self.arm.judge
         looking = self.stage.look(move, seen)
+        if not judge_.judging.panel:
+            return await self._read(judge_, looking)
         members = (judge_, *judge_.judging.panel)
         read = await asyncio.gather(*(self._read(player, looking) for player in members))
         uses = [call for _, used in read for call in used]
-        if len(members) == 1:
-            return read[0][0], uses
         pooled = pool([readings[0].verdict for readings, _ in read], judge_.judging.pool)
         return (Reading(judge_, pooled), *(one for readings, _ in read for one in readings)), uses
 
     async def _read(self, player: Player, looking: View) -> tuple[Readings, Uses]:
         acts = judge(looking, player, self.arm.params)
         used: list[Uses] = [[] for _ in acts]
-        performed = (self._perform(act, player, own) for act, own in zip(acts, used, strict=True))
-        # All are let finish before one that failed is heard: they may be paid for already.
-        made = await asyncio.gather(*performed, return_exceptions=True)
+        made = await _at_once([self._perform(act, player, own) for act, own in zip(acts, used, strict=True)])
         readings = tuple(
             Reading(member_of(player), _reading(way, one))
             for way, one in zip(player.elicit, made, strict=True)
@@ -293,11 +285,7 @@ class Play:
     async def _calls(self, model: Model, wanted: tuple[Request, ...], uses: Uses) -> tuple[Completion, ...]:
         if len(wanted) == 1:
             return (await self._call(model, wanted[0], uses),)
-        # All are let finish before one that failed is heard: they may be paid for already.
-        made = await asyncio.gather(
-            *(self.caller.make(model, request, self.episode.sample) for request in wanted),
-            return_exceptions=True,
-        )
+        made = await _at_once([self.caller.make(model, request, self.episode.sample) for request in wanted])
         uses += [m.call for m in made if isinstance(m, Made)]
         return tuple(_completion(m) for m in made)
 
@@ -305,6 +293,17 @@ class Play:
         made = await self.caller.make(model, request, self.episode.sample)
         uses.append(made.call)
         return made.completion
+
+
+async def _at_once(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
+    """What several come to, or what they raised: all are let finish before one that failed is heard, for their
+    calls may be paid for already."""
+    if len(parts) > 1:
+        return await asyncio.gather(*parts, return_exceptions=True)
+    try:
+        return [await part for part in parts]
+    except Exception as error:
+        return [error]
 
 
 def member_of(player: Player) -> Player:

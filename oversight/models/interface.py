@@ -65,6 +65,13 @@ class Request:
     seed: int = 0
     view: View | None = field(default=None, compare=False)
 
+    def seeded(self, seed: int) -> Request:
+        """The same with another seed."""
+        r = self
+        return Request(
+            r.messages, r.sampling, r.continuations, r.letters, r.schema, r.nth, r.of, seed, r.view
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

@@ -231,9 +231,11 @@ class Log:
         seconds: float,
         attempts: int,
     ) -> None:
-        for message_key, message in zip(messages, request.messages, strict=True):
-            images = self._images(message.images)
-            self._once("messages", message_key, (message_key, message.role, message.content, images))
+        known = self._known["messages"]
+        for one, message in zip(messages, request.messages, strict=True):
+            if one not in known:
+                images = self._images(message.images)
+                self._once("messages", one, (one, message.role, message.content, images))
         s, c = request.sampling, completion
         self.writer.add(
             "calls",
@@ -507,7 +509,7 @@ def _now() -> datetime:
 
 
 def _list(values: Sequence[Any] | None) -> list[Any] | None:
-    return list(values) if values is not None else None
+    return None if values is None else list(values)
 
 
 def _tuple(values: Sequence[Any] | None) -> tuple[Any, ...] | None:
