@@ -19,14 +19,16 @@ from typing import Any, get_args
 
 import jinja2
 from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.meta import find_undeclared_variables
-from jinja2.runtime import Context
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from oversight.models.interface import Message, Role
 from oversight.moves import Seat
+from oversight.recent import Recent
 from oversight.views import Answer, Line
 
 MOST = 20_000_000
@@ -41,8 +43,13 @@ _PARTS: dict[type, frozenset[str]] = {
     Answer: frozenset({"letter", "text"}),
     Line: frozenset({"title", "role", "kind", "round", "text", "lines", "mine", "to"}),
     Seat: frozenset({"name", "role", "title"}),
+    LoopContext: frozenset({"index", "index0", "first", "last", "length", "revindex", "revindex0"}),
 }
-"""What templates name of a view's parts: texts and numbers, which the sandbox need not look into."""
+"""What templates name of a view's parts and of loops: texts and numbers, which the sandbox need not look into."""
+_HOLDERS = {
+    name: frozenset(kind for kind, names in _PARTS.items() if name in names)
+    for name in frozenset().union(*_PARTS.values())
+}
 
 _CLOSED_METHODS = frozenset(
     ["center", "encode", "expandtabs", "format", "format_map", "join", "ljust", "replace", "rjust", "translate", "zfill"]
@@ -85,9 +92,27 @@ def printed(value: Any) -> Any:
     raise TypeError(f"it prints a {type(value).__name__}, not a text or number; name a part of it")
 
 
+class _Generator(CodeGenerator):
+    """Jinja's, reading the parts of a view where the template stands: a prompt names dozens of them."""
+
+    def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:
+        known = isinstance(node.node, nodes.Name) and node.attr in _HOLDERS
+        if known:
+            self.write("(")
+            self.visit(node.node, frame)
+            self.write(f".{node.attr} if type(")
+            self.visit(node.node, frame)
+            self.write(f") in environment.holders[{node.attr!r}] else ")
+        super().visit_Getattr(node, frame)
+        if known:
+            self.write(")")
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja's, with the allowance."""
 
+    code_generator_class = _Generator
+    holders = _HOLDERS
     intercepted_binops = frozenset(["+", "*", "**", "%"])
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -193,8 +218,13 @@ class Taken:
         content = content.strip()
         if not content:
             return None
-        self.messages.append(Message(role, content))
-        return self.messages[-1]
+        message = _lately.find((role, content)) or _lately.put((role, content), Message(role, content))
+        self.messages.append(message)
+        return message
+
+
+_lately: Recent[tuple[Role, str], Message] = Recent(lambda of, _: len(of[1]))
+"""Messages with their keys: systems and passages recur in thousands of episodes."""
 
 
 def _taker(role: Role) -> Callable[[Any], str]:
