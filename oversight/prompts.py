@@ -64,7 +64,7 @@ class Template:
         """The messages for a view. Raises `BadProtocol` for a name the view does not have, for text
         outside a message, for anything the sandbox forbids or that has no end, when there is no message, and
         when there are images and no user message to put them into."""
-        taken = Taken(view.made)
+        taken = Taken()
         names = template_variables(view, params)
         names.update(extra)
         allow(taken)

@@ -3,16 +3,15 @@
 Whatever a template does is paid for out of one allowance, `MOST` for each prompt: a character that it
 makes costs one, a turn of a loop or a macro's call `TURN`. So a template that loops for ever, or doubles
 a text a hundred times, ends after a second at the same place on every machine.
-
-A message's block that depends on texts, numbers and parts of a view alone is rendered once in an episode, and what
-it cost is paid each time: most of a prompt stands in the seat's last one too, and in those of other seats.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from itertools import count
 from typing import Any, get_args
@@ -205,13 +204,29 @@ def _turned(context: Context, characters: int) -> bool:
     return True
 
 
-class Taken:
-    """The messages that a template makes. `made` holds those made of views of the same playing before, None for an
-    empty one, with what they cost."""
+_Made = dict[Any, tuple[Message | None, int, Any]]
+_remembered: ContextVar[_Made | None] = ContextVar("remembered", default=None)
 
-    def __init__(self, made: dict[Any, tuple[Message | None, int, Any]]) -> None:
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """While an episode is played, by this task and those it starts, a message that depends on texts, numbers and
+    parts of a view alone is rendered once, and what it cost is paid each time: most of a prompt stands in the
+    seat's last one too, and in those of other seats."""
+    token = _remembered.set({})
+    try:
+        yield
+    finally:
+        _remembered.reset(token)
+
+
+class Taken:
+    """The messages that a template makes."""
+
+    def __init__(self) -> None:
         self.messages: list[Message] = []
-        self.made = made
+        self.made: _Made = {} if (made := _remembered.get()) is None else made
+        """Those made before, None for an empty one, with what they cost."""
         self.begun = 0
 
     def take(self, role: Role, content: str) -> Message | None:

@@ -8,7 +8,7 @@ theirs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from oversight.moves import Seat, Turn
@@ -77,8 +77,6 @@ class View:
     about: str = ""
     to: str = ""
     passage_name: str = ""
-    made: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
-    """Messages made of views of the same playing before, by what they were made of: nothing to be seen."""
 
     @property
     def options(self) -> tuple[Answer, ...]:
@@ -88,7 +86,7 @@ class View:
 
 class Sight:
     """What the seats of one playing of a protocol see. What recurs in their views (the answers as shown, each turn
-    with our marks, the messages made of them) is made once and goes with this.
+    with our marks) is made once and goes with this.
 
     `order[i]` is the index in `question.answers` of the answer shown at i; seats carry the assignment.
     """
@@ -101,7 +99,6 @@ class Sight:
             tuple(other for other in self._shown if other is not answer) for answer in self._shown
         ]
         self._lines: dict[tuple[int, bool], tuple[Turn, Line]] = {}
-        self._made: dict[Any, Any] = {}
 
     def view(
         self,
@@ -148,7 +145,6 @@ class Sight:
             about=defuse(about) if about else "",
             to=to.title if to is not None else "",
             passage_name=question.hides,
-            made=self._made,
         )
 
     def _line(self, turn: Turn, mine: bool) -> Line:

@@ -22,6 +22,7 @@ from oversight.library import broken
 from oversight.models.interface import Completion, Model, Request
 from oversight.moves import Ask, Choose, Estimate, Judge, Move, Pool, Script, Speak, Together, Turn, Verdict
 from oversight.player import Act, Elsewhere, Player, T
+from oversight.sandbox import remembering
 from oversight.secrecy import without_keys
 from oversight.store.log import READ, Chosen, Log, Reading
 from oversight.views import View
@@ -77,6 +78,10 @@ class Play:
 
     async def run(self) -> Verdict:
         """The final verdict, which is also what is stored: a call that failed makes a failed verdict."""
+        with remembering():
+            return await self._run()
+
+    async def _run(self) -> Verdict:
         main = _Branch(known=self.episode.given)
         if self.episode.key in self.log.finished:
             self.log.forget_failure(self.episode, len(self.stored))

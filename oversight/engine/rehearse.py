@@ -16,6 +16,7 @@ from oversight.moves import Ask, Choose, Estimate, Judge, Kind, Move, Pool, Spea
 from oversight.player import Elsewhere, Player
 from oversight.protocol import Protocol
 from oversight.question import content_key, hex_id
+from oversight.sandbox import remembering
 from oversight.views import View
 
 MOST_MOVES = 1000
@@ -149,8 +150,9 @@ def rehearse(episode: Episode, hear: Hear | None = None) -> tuple[Move, ...]:
     except (Exception, SystemExit) as error:  # a function that is no generator runs here already
         raise broken(arm.protocol, error) from error
     try:
-        drive(script)
-        believed()
+        with remembering():
+            drive(script)
+            believed()
     except RecursionError:
         raise BadProtocol(f"protocol {arm.protocol.name!r} nests Together without an end") from None
     if not any(isinstance(move, Judge | Pool) for move in moves):
