@@ -66,7 +66,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
             con.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
             wal.refuse_what_is_unread(con, CATALOG, path)
             con.execute(f"DETACH {CATALOG}")
-        con.execute(f"ATTACH {literal(path)} AS {CATALOG} (STORAGE_VERSION '{STORAGE}')")
+        con.execute(f"ATTACH {literal(path)} AS {CATALOG} (STORAGE_VERSION '{STORAGE}', ROW_GROUP_SIZE 10240)")
         con.execute(f"USE {CATALOG}")
         _prepare(con, path)
     except duckdb.Error as error:

@@ -30,8 +30,9 @@ _Group = tuple[dict[str, list[Row]], list[str], list[asyncio.Future[None]]]
 
 PAUSES = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0)
 """Seconds before a commit for which there was no memory is tried again."""
-MOST_TEXT = 16_000_000
-"""Characters of rows in one statement; more rows are written by several, in one transaction."""
+MOST_ROWS, MOST_TEXT = 500, 4_000_000
+"""Rows of one statement, and their characters (which DuckDB holds several times over as it reads them); more are
+written by several statements in one transaction."""
 ENOUGH = 100
 """Waiters of a group that is not kept back for more: a commit then costs little beside its rows."""
 
@@ -168,7 +169,8 @@ class Writer:
             for statement in first:
                 con.execute(statement)
             for table, added in rows.items():
-                self._write(table, added)
+                for at in range(0, len(added), MOST_ROWS):
+                    self._write(table, added[at : at + MOST_ROWS])
             con.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(duckdb.Error):  # where the commit itself failed, DuckDB has rolled back
