@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from oversight.errors import Unreachable, UserError
+from oversight.store.memory import in_memory
 
 MIRRORS = "OVERSIGHT_DATA"
 Row = dict[str, Any]
@@ -128,7 +129,7 @@ def _read(paths: list[Path], columns: list[str] | None) -> Iterator[Row]:
 def _parquet(path: Path, columns: list[str] | None) -> Iterator[Row]:
     import duckdb
 
-    with duckdb.connect() as connection:
+    with in_memory() as connection:
         try:
             relation = connection.read_parquet(glob.escape(str(path)))
             names = relation.columns

@@ -28,9 +28,9 @@ from jinja2.exceptions import SecurityError
 
 from oversight.errors import BadProtocol, TooLong, UserError
 from oversight.files import read_text
-from oversight.models.interface import Message, Role
+from oversight.models.interface import Message
 from oversight.question import Image, content_key, hex_id
-from oversight.sandbox import MOST, UsedUp, allow, environment
+from oversight.sandbox import MOST, Taken, UsedUp, allow, environment
 from oversight.views import View, template_variables
 
 _BROKEN = (
@@ -77,20 +77,10 @@ class Template:
         outside a message, for anything the sandbox forbids or that has no end, when there is no message, and
         when there are images and no user message to put them into; `TooLong` where it is what was said that has
         no room, which is no fault of the template's."""
-        messages: list[Message] = []
-
-        def taker(role: Role) -> Any:
-            def take(caller: Any) -> str:  # a macro's, or what stood in the block
-                content = (caller if isinstance(caller, str) else str(caller())).strip()
-                if content:
-                    messages.append(Message(role, content))
-                return ""
-
-            return take
-
+        taken = Taken()
         names = template_variables(view, params)
-        names.update(extra, system=taker("system"), user=taker("user"), assistant=taker("assistant"))
-        allow()
+        names.update(extra)
+        allow(taken)
         try:
             rest = self.compiled.render(names)
         except jinja2.UndefinedError as error:
@@ -113,9 +103,9 @@ class Template:
                 f"template {self.name} has text outside a message: {rest.strip()[:60]!r}; "
                 "put it into {% call user() %}…{% endcall %}"
             )
-        if not messages:
+        if not taken.messages:
             raise BadProtocol(f"template {self.name} made no message")
-        return self._illustrated(tuple(messages), view.images)
+        return self._illustrated(tuple(taken.messages), view.images)
 
     def _illustrated(self, messages: tuple[Message, ...], images: tuple[Image, ...]) -> tuple[Message, ...]:
         """The messages, the first of the user's with the images."""

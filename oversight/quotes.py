@@ -59,6 +59,8 @@ def split_quotes(text: str) -> tuple[str, list[tuple[int, int]]]:
     A quote inside a quote is part of it; one that is never closed runs to the end; a closing tag
     alone is dropped.
     """
+    if "<" not in text:
+        return text, []
     out: list[str] = []
     spans: list[tuple[int, int]] = []
     length, at, start, depth = 0, 0, 0, 0
@@ -195,13 +197,16 @@ def defuse(text: str) -> str:
     Our brackets become square ones; a bracketed "verified" in any case, width, script or with
     invisible characters between its letters loses its bracket to "·".
     """
-    text = text.translate(_OUR_BRACKETS)
+    if not text.isascii():
+        text = text.translate(_OUR_BRACKETS)
     while True:
-        plain = text.translate(_ORDINARY)
+        plain = text if text.isascii() else text.translate(_ORDINARY)
         if plain.isascii():
             folded, offsets = plain.lower(), None
         else:
             folded, offsets = fold(text)
+        if not any(opener in folded for opener in "[({<&"):
+            return text
         hits = [m.start() for m in _FORGED.finditer(folded)]
         if not hits:
             return text

@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
-from typing import Any
+from itertools import count
+from typing import Any, get_args
 
 import jinja2
 from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import TemplateRuntimeError
-from jinja2.runtime import Context
+from jinja2.meta import find_undeclared_variables
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from oversight.models.interface import Message, Role
 from oversight.moves import Seat
+from oversight.recent import Recent
 from oversight.views import Answer, Line
 
 MOST = 20_000_000
 """Characters: about five times the longest context that models have."""
 TURN = 20
-ROLES = ("system", "user", "assistant")
+ROLES: tuple[Role, ...] = get_args(Role)
 """What a template calls to make a message."""
 LONGEST_SOURCE = 1_000_000
 """Characters of a template itself."""
@@ -35,8 +42,13 @@ _PARTS: dict[type, frozenset[str]] = {
     Answer: frozenset({"letter", "text"}),
     Line: frozenset({"title", "role", "kind", "round", "text", "lines", "mine", "to"}),
     Seat: frozenset({"name", "role", "title"}),
+    LoopContext: frozenset({"index", "index0", "first", "last", "length", "revindex", "revindex0"}),
 }
-"""What templates name of a view's parts: texts and numbers, which the sandbox need not look into."""
+"""What templates name of a view's parts and of loops: texts and numbers, which the sandbox need not look into."""
+_HOLDERS = {
+    name: frozenset(kind for kind, names in _PARTS.items() if name in names)
+    for name in frozenset().union(*_PARTS.values())
+}
 
 _CLOSED_METHODS = frozenset(
     ["center", "encode", "expandtabs", "format", "format_map", "join", "ljust", "replace", "rjust", "to_bytes", "translate", "zfill"]
@@ -58,9 +70,10 @@ class UsedUp(TemplateRuntimeError):
     """A prompt took more than its allowance."""
 
 
-def allow() -> None:
+def allow(taken: Taken | None = None) -> None:
     """A new prompt begins: it has the whole allowance. One is rendered at a time in each thread."""
     _left.characters = MOST
+    _left.taken = taken
 
 
 def spend(characters: int) -> None:
@@ -82,9 +95,27 @@ def printed(value: Any) -> Any:
     raise TypeError(f"it prints a {type(value).__name__}, not a text or number; name a part of it")
 
 
+class _Generator(CodeGenerator):
+    """Jinja's, reading the parts of a view where the template stands: a prompt names dozens of them."""
+
+    def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:
+        known = isinstance(node.node, nodes.Name) and node.attr in _HOLDERS
+        if known:
+            self.write("(")
+            self.visit(node.node, frame)
+            self.write(f".{node.attr} if type(")
+            self.visit(node.node, frame)
+            self.write(f") in environment.holders[{node.attr!r}] else ")
+        super().visit_Getattr(node, frame)
+        if known:
+            self.write(")")
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja's, with the allowance."""
 
+    code_generator_class = _Generator
+    holders = _HOLDERS
     intercepted_binops = frozenset(["+", "*", "**", "%"])
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -121,7 +152,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree
 
 
-_TICK, _CONCAT, _MESSAGE = "a turn", "a concatenation", "a message"  # names that no template can write
+# Filters with names that no template can write.
+_TICK, _CONCAT, _NEW, _TAKE = "a turn", "a concatenation", "is new", "is taken"
 
 
 class _Metered(NodeTransformer):
@@ -140,18 +172,28 @@ class _Metered(NodeTransformer):
         return node
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
-        """`{% call user() %}` makes a message of its body without a macro made for it each time."""
+        """`{% call user() %}` makes a message of its body without a macro made for it each time, and only where
+        it is not remembered."""
+        body = nodes.Template(node.body, lineno=node.lineno)
+        body.environment = node.environment
+        lasting = next(body.find_all(_EFFECTS), None) is None
+        used = sorted(find_undeclared_variables(body)) if lasting else []
         self.generic_visit(node)
         called = node.call.node
         plain = not (
             node.args or node.call.args or node.call.kwargs or node.call.dyn_args or node.call.dyn_kwargs
         )
-        if plain and isinstance(called, nodes.Name) and called.name in ROLES:
-            taken = nodes.Filter(
-                None, _MESSAGE, [nodes.Const(called.name)], [], None, None, lineno=node.lineno
-            )
-            return nodes.FilterBlock(node.body, taken, lineno=node.lineno)
-        return node
+        if not (plain and isinstance(called, nodes.Name) and called.name in ROLES):
+            return node
+        at = node.lineno
+        told: list[nodes.Expr] = [nodes.Const(called.name)]
+        if not lasting:
+            taken = nodes.Filter(None, _TAKE, told, [], None, None, lineno=at)
+            return nodes.FilterBlock(node.body, taken, lineno=at)
+        told += [nodes.Const(next(_blocks)), *(nodes.Name(name, "load", lineno=at) for name in used)]
+        new = nodes.Filter(told[0], _NEW, told[1:], [], None, None, lineno=at)
+        taken = nodes.Filter(None, _TAKE, told, [], None, None, lineno=at)
+        return nodes.If(new, [nodes.FilterBlock(node.body, taken, lineno=at)], [], [], lineno=at)
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
@@ -170,10 +212,88 @@ def _turned(context: Context, characters: int) -> bool:
     return True
 
 
-@jinja2.pass_context
-def _taken(context: Context, content: str, role: str) -> str:
-    taken: str = context.resolve(role)(content)
-    return taken
+_Made = dict[Any, tuple[Message | None, int, Any]]
+_remembered: ContextVar[_Made | None] = ContextVar("remembered", default=None)
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """While an episode is played, by this task and those it starts, a message that depends on texts, numbers and
+    parts of a view alone is rendered once, and what it cost is paid each time: most of a prompt stands in the
+    seat's last one too, and in those of other seats."""
+    token = _remembered.set({})
+    try:
+        yield
+    finally:
+        _remembered.reset(token)
+
+
+class Taken:
+    """The messages that a template makes."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.made: _Made = {} if (made := _remembered.get()) is None else made
+        """Those made before, None for an empty one, with what they cost."""
+        self.begun = 0
+
+    def take(self, role: Role, content: str) -> Message | None:
+        content = content.strip()
+        if not content:
+            return None
+        message = _lately.find((role, content)) or _lately.put((role, content), Message(role, content))
+        self.messages.append(message)
+        return message
+
+
+_lately: Recent[tuple[Role, str], Message] = Recent(lambda of, _: len(of[1]))
+"""Messages with their keys: systems and passages recur in thousands of episodes."""
+
+
+def _taker(role: Role) -> Callable[[Any], str]:
+    def take(caller: Any) -> str:  # a macro's, or a text
+        _left.taken.take(role, caller if isinstance(caller, str) else str(caller()))
+        return ""
+
+    return take
+
+
+_EFFECTS = (nodes.Call, nodes.CallBlock, nodes.Macro, nodes.NSRef)
+"""What a block that is remembered does not hold: it may do more than make a text, or less the next time."""
+_blocks = count()
+
+
+@jinja2.pass_context  # as above
+def _new(context: Context, role: Role, block: int, *values: Any) -> bool:
+    """Whether a message must be rendered; one that was made of the same values before is taken again."""
+    taken: Taken = _left.taken
+    made = taken.made.get((block, *map(id, values)))
+    if made is None:
+        taken.begun = _left.characters
+        return True
+    message, cost, _ = made
+    spend(cost)
+    if message is not None:
+        taken.messages.append(message)
+    return False
+
+
+def _take(content: str, role: Role, block: int = -1, *values: Any) -> str:
+    taken: Taken = _left.taken
+    message = taken.take(role, content)
+    if block >= 0 and all(map(_lasting, values)):
+        # With the values themselves, or what is made later might have the id of one.
+        taken.made[block, *map(id, values)] = message, taken.begun - _left.characters, values
+    return ""
+
+
+def _lasting(value: Any) -> bool:
+    """Whether a value can never change."""
+    kind = type(value)
+    return kind in _LASTING or (kind is tuple and all(map(_lasting, value)))
+
+
+_LASTING = frozenset((str, int, float, bool, type(None), Answer, Line, Seat))
 
 
 @jinja2.pass_context
@@ -260,12 +380,13 @@ def _made() -> Sandbox:
     for name in ("lipsum", "cycler", "joiner"):
         del made.globals[name]
     made.globals["range"] = _range
+    made.globals.update((role, _taker(role)) for role in ROLES)
     own = {"format": _format, "replace": _replace, "join": _join, "string": _string, "indent": _indent}
     own |= {"round": _round, "sum": _sum}
     # No `random`: the same view makes the same prompt. What else is missing pads, or prints what has no end.
     kept = {name: filter for name, filter in made.filters.items() if name in _FILTERS}
     made.filters = {name: _paying(filter) for name, filter in {**kept, **own}.items()}
-    made.filters |= {_TICK: _turned, _CONCAT: _concatenated, _MESSAGE: _taken}
+    made.filters |= {_TICK: _turned, _CONCAT: _concatenated, _NEW: _new, _TAKE: _take}
     return made
 
 

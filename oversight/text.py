@@ -7,7 +7,6 @@ import unicodedata
 
 _WORD = re.compile(r"\S+")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)")
-_LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Prof|Capt|Lt|Sgt|vs|etc|e\.g|i\.e)|\b[A-Z])\.$")
 
 
@@ -37,8 +36,8 @@ def sentences(text: str) -> list[str]:
 
 
 def lines(text: str) -> list[str]:
-    """Split at everything a reader might take for a line break."""
-    return _LINE_BREAK.split(text)
+    """Split at everything a reader might take for a line break. There is always a last line, if an empty one."""
+    return (text + "\x1e").splitlines()  # which breaks a line by itself, and joins no break before it
 
 
 def cut_words(text: str, limit: int) -> int:
@@ -120,6 +119,8 @@ _STRAY = re.compile(r"<\s*/\s*(?:think|thinking|scratchpad)\s*>", re.IGNORECASE)
 
 def split_private(text: str) -> tuple[str, str]:
     """What is said aloud, and what stood in <thinking> tags; a tag never closed hides the rest."""
+    if "<" not in text:
+        return text.strip(), ""
     private = "\n".join(m.group(2).strip() for m in _PRIVATE.finditer(text))
     public = _PRIVATE.sub("", text)
     stray = list(_STRAY.finditer(public))

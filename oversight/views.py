@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from oversight.moves import Quote, Seat, Turn
+from oversight.moves import Seat, Turn
 from oversight.protocol import letter
 from oversight.question import Image, Question
 from oversight.quotes import defuse, marked, quoted_lines
-from oversight.recent import Recent
 
 Act = Literal["speak", "answer", "ask", "judge", "choose", "estimate"]
 
@@ -85,6 +84,85 @@ class View:
         return self.choices or self.claims or self.answers
 
 
+class Sight:
+    """What the seats of one playing of a protocol see. What recurs in their views (the answers as shown, each turn
+    with our marks) is made once and goes with this.
+
+    `order[i]` is the index in `question.answers` of the answer shown at i; seats carry the assignment.
+    """
+
+    def __init__(self, question: Question, order: Sequence[int], seats: Sequence[Seat]) -> None:
+        self._question = question
+        self._titles = {seat.name: (seat.title, seat.role) for seat in seats}
+        self._shown = tuple(Answer(letter(i), question.answers[j]) for i, j in enumerate(order))
+        self._others = [
+            tuple(other for other in self._shown if other is not answer) for answer in self._shown
+        ]
+        self._lines: dict[tuple[int, bool], tuple[Turn, Line]] = {}
+
+    def view(
+        self,
+        turns: Sequence[Turn],
+        seat: Seat,
+        act: Act,
+        *,
+        reads: bool,
+        choices: Sequence[str] = (),
+        claims: Sequence[str] = (),
+        about: str = "",
+        to: Seat | None = None,
+    ) -> View:
+        """The view of `seat`. `reads` says whether this seat may read the passage now. For the rest, see `View`."""
+        question, name = self._question, seat.name
+        heard: list[Line] = []
+        notes: list[str] = []
+        played = last = 0
+        for turn in turns:
+            mine = turn.seat == name
+            if mine:
+                played += turn.kind == act
+                if turn.private:
+                    notes.append(turn.private)
+            last = max(last, turn.round)
+            if mine or turn.visible_to is None or name in turn.visible_to:
+                heard.append(self._line(turn, mine))
+        return View(
+            seat=seat,
+            act=act,
+            round=played + 1 if act in _SAID else last,
+            question=question.text,
+            answers=self._shown,
+            turns=tuple(heard),
+            notes=tuple(notes),
+            passage=question.passage if reads else None,
+            answer=self._shown[seat.answer] if seat.answer is not None else None,
+            others=self._others[seat.answer] if seat.answer is not None else (),
+            stem=question.stem,
+            images=question.seen(reads),
+            images_hidden=reads and question.images_hidden,
+            choices=_lettered(choices) if choices else (),
+            claims=_lettered(claims) if claims else (),
+            about=defuse(about) if about else "",
+            to=to.title if to is not None else "",
+            passage_name=question.hides,
+        )
+
+    def _line(self, turn: Turn, mine: bool) -> Line:
+        """A turn as another seat, or as its own speaker, sees it."""
+        found = self._lines.get((id(turn), mine))
+        if found is None:
+            twin = self._lines.get((id(turn), not mine))
+            if twin is not None:
+                line = replace(twin[1], mine=mine)
+            else:
+                title, role = self._titles[turn.seat]
+                text = marked(turn.text, turn.quotes)
+                to = self._titles[turn.to][0] if turn.to else ""
+                line = Line(title, role, turn.kind, turn.round, text, quoted_lines(text), mine, to)
+            found = self._lines[id(turn), mine] = turn, line  # with the turn, or its id might be another's
+        return found[1]
+
+
 def view(
     question: Question,
     order: Sequence[int],
@@ -94,50 +172,9 @@ def view(
     act: Act,
     *,
     reads: bool,
-    choices: Sequence[str] = (),
-    claims: Sequence[str] = (),
-    about: str = "",
-    to: Seat | None = None,
 ) -> View:
-    """The view of `seat`. `order[i]` is the index in `question.answers` of the answer shown at i;
-    seats carry the assignment; `reads` says whether this seat may read the passage now. For the rest, see
-    `View`."""
-    titles = {s.name: s for s in seats}
-    shown = tuple(Answer(letter(i), question.answers[j]) for i, j in enumerate(order))
-    heard: list[Line] = []
-    notes: list[str] = []
-    played = 0
-    for turn in turns:
-        mine = turn.seat == seat.name
-        if mine:
-            played += turn.kind == act
-            if turn.private:
-                notes.append(turn.private)
-        if not (mine or turn.visible_to is None or seat.name in turn.visible_to):
-            continue
-        said, to_whom = titles[turn.seat], titles[turn.to].title if turn.to else ""
-        text, lines = _shown((turn.text, turn.quotes))
-        heard.append(Line(said.title, said.role, turn.kind, turn.round, text, lines, mine, to_whom))
-    return View(
-        seat=seat,
-        act=act,
-        round=played + 1 if act in _SAID else max((t.round for t in turns), default=0),
-        question=question.text,
-        answers=shown,
-        turns=tuple(heard),
-        notes=tuple(notes),
-        passage=question.passage if reads else None,
-        answer=shown[seat.answer] if seat.answer is not None else None,
-        others=tuple(a for i, a in enumerate(shown) if i != seat.answer) if seat.answer is not None else (),
-        stem=question.stem,
-        images=question.seen(reads),
-        images_hidden=reads and question.images_hidden,
-        choices=_lettered(choices),
-        claims=_lettered(claims),
-        about=defuse(about) if about else "",
-        to=to.title if to is not None else "",
-        passage_name=question.hides,
-    )
+    """One view by itself, see `Sight`."""
+    return Sight(question, order, seats).view(turns, seat, act, reads=reads)
 
 
 _SAID = ("speak", "answer", "ask")
@@ -145,16 +182,6 @@ _SAID = ("speak", "answer", "ask")
 
 def _lettered(texts: Sequence[str]) -> tuple[Answer, ...]:
     return tuple(Answer(letter(i), defuse(text)) for i, text in enumerate(texts))
-
-
-def _marked(said: tuple[str, tuple[Quote, ...]]) -> tuple[str, str]:
-    text = marked(*said)
-    return text, quoted_lines(text)
-
-
-_shown = Recent(
-    _marked, lambda said: 3 * len(said[0])
-).get  # each turn is shown to several seats, several times
 
 
 def unhelped(view: View) -> View:
@@ -186,8 +213,10 @@ def template_variables(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
         "about_lines": quoted_lines(view.about) if view.about else "",
         "to": view.to,
         "passage_name": view.passage_name,
-        **{name: value for name, value in params.items() if name not in _RESERVED},
     }
+    for name, value in params.items():
+        if name not in _RESERVED:
+            names[name] = value
     if view.passage is not None:
         names["passage"] = view.passage
     if view.answer is not None:

@@ -256,7 +256,7 @@ def _played(
     from oversight.models.contract import finish
     from oversight.secrecy import masked
     from oversight.store.log import Log
-    from oversight.store.serve import serve
+    from oversight.store.serve import Serving
 
     log = Log(making.db.resolve())
     status, server = "crashed", None
@@ -264,7 +264,7 @@ def _played(
         config = {"make": making.task, "model": masked(making.model), "limit": making.limit}
         run = int.from_bytes(secrets.token_bytes(8), "big")
         log.begin(run, 0, making.command, json.dumps(config), "{}", 0)
-        server = serve(log.writer.con, log.path)
+        server = Serving(log.writer.con, log.path)
         with asyncio.Runner() as runner:
             asker = Asker(model, sampling, Caller(log, budget), runner)
             try:

@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -76,19 +75,11 @@ class Budget:
             )
         return ""
 
-    @asynccontextmanager
-    async def reserve(self, model: Model, request: Request, batched: bool = False) -> AsyncIterator[Charge]:
+    def reserve(self, model: Model, request: Request, batched: bool = False) -> Reserved:
         """Room for one call, at the price of a batch where it is `batched`, while the block makes it; settle
         the charge in there, or it is taken to have cost nothing (no reply came). Raises `OverBudget` where
         there will be no room."""
-        charge = Charge(0 if self._limit is None else self._most(model, request, batched))
-        await self._enter(charge.reserved)
-        try:
-            yield charge
-        finally:
-            self._reserved -= charge.reserved
-            self._spent += charge.spent or 0
-            self._wake()
+        return Reserved(self, Charge(0 if self._limit is None else self._most(model, request, batched)))
 
     def _most(self, model: Model, request: Request, batched: bool) -> int:
         if model.price is None:
@@ -96,7 +87,15 @@ class Budget:
         share = model.price.batch if batched else 1.0
         return _pico(share * most_dollars(model.price, *most_tokens(model, request)))
 
-    async def _enter(self, need: int) -> None:
+    def leave(self, charge: Charge) -> None:
+        """What a charge reserved is free again, but for what it came to."""
+        self._reserved -= charge.reserved
+        self._spent += charge.spent or 0
+        if self._waiting:
+            self._wake()
+
+    async def enter(self, need: int) -> None:
+        """Wait for room for so many picodollars. Raises `OverBudget` where there will be none."""
         if not self._waiting and self._try(need):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -143,6 +142,20 @@ class Budget:
                 turn.set_exception(OverBudget(self.said))
             else:
                 return
+
+
+class Reserved:
+    """A block that has room for one call."""
+
+    def __init__(self, budget: Budget, charge: Charge) -> None:
+        self._budget, self._charge = budget, charge
+
+    async def __aenter__(self) -> Charge:
+        await self._budget.enter(self._charge.reserved)
+        return self._charge
+
+    async def __aexit__(self, *_: object) -> None:
+        self._budget.leave(self._charge)
 
 
 def budget_of(experiment: Experiment, models: Iterable[Model]) -> Budget:

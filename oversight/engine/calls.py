@@ -11,7 +11,7 @@ import math
 import reprlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -20,25 +20,15 @@ from oversight.engine.budget import Budget
 from oversight.engine.limits import Limiter, attempts
 from oversight.errors import CallFailed, Transport, UserError
 from oversight.models.contract import blamed
-from oversight.models.interface import BatchModel, Completion, Manners, Message, Model, Request, Stop
+from oversight.models.interface import BatchModel, Completion, Manners, Model, Request, Stop
 from oversight.models.prices import priced
 from oversight.question import content_key
-from oversight.recent import Recent
 from oversight.store.log import Log
 
 if TYPE_CHECKING:
     from oversight.engine.sharing import Shared
 
 STOPS = get_args(Stop)
-
-
-def _message_key(message: Message) -> int:
-    images = [image.key for image in message.images]
-    return content_key("message", message.role, message.content, *([images] if images else []))
-
-
-message_key = Recent(_message_key, lambda message: len(message.content)).get
-"""Content key of a message. Systems and passages recur by the thousand."""
 
 
 def draw_number(model: Model, request: Request, sample: int) -> int:
@@ -109,7 +99,7 @@ class Caller:
 
     async def make(self, model: Model, request: Request, sample: int) -> Made:
         """The completion of a request, durable. Raises `CallFailed` where there is none."""
-        messages = [message_key(m) for m in request.messages]
+        messages = [message.key for message in request.messages]
         drawn = draw_number(model, request, sample)
         # What is never reused is never the same call: people and models in training answer anew.
         self._asked += 1
@@ -177,8 +167,9 @@ class Caller:
     async def _pay(
         self, model: Model, request: Request, key: int, messages: list[int], sample: int
     ) -> Completion:
-        request = replace(request, seed=key >> 1)
-        started, took, tried = _now(), 0.0, 1
+        request = request.seeded(key >> 1)
+        started: datetime
+        took, tried = 0.0, 1
 
         async def attempt() -> Completion:
             nonlocal started, took
@@ -199,6 +190,7 @@ class Caller:
         limiter = self._limiter(model)
         try:
             if self.batches is not None and isinstance(model, BatchModel) and model.batches:
+                started = _now()
                 reply = self._checked(await self.batches.make(model, request, key), request, model)
             elif limiter is None:
                 reply = await attempt()

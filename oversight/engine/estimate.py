@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass
 
-from oversight.engine.calls import call_key, draw_number, message_key
+from oversight.engine.calls import call_key, draw_number
 from oversight.engine.plan import Plan
 from oversight.engine.rehearse import rehearse
 from oversight.engine.tokens import most_dollars, most_tokens
@@ -131,7 +131,7 @@ class _Rehearsal:
         """Count a request; the key of its call."""
         self._heard += 1
         once = () if model.reuse else (self._heard,)
-        messages = [message_key(m) for m in request.messages]
+        messages = [message.key for message in request.messages]
         key = call_key(model, request, messages, draw_number(model, request, self.sample), once)
         _, total = self._sums.setdefault((id(model), role), (model, _Sum()))
         if key in self._known or key in self._stored:

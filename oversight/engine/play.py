@@ -8,20 +8,21 @@ visible when all are done, in the order the protocol gave them, whatever order t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oversight.elicit import judge, pool
 from oversight.engine.calls import Caller, Made
 from oversight.engine.rehearse import MOST_MOVES, too_long
-from oversight.engine.stage import act_of, check_seat, decided, look, script_of, turn_of
+from oversight.engine.stage import Stage, decided, script_of, turn_of
 from oversight.episode import Episode
 from oversight.errors import BadProtocol, CallFailed, StoreError
 from oversight.library import broken
 from oversight.models.interface import Completion, Model, Request
 from oversight.moves import Ask, Choose, Estimate, Judge, Move, Pool, Script, Speak, Together, Turn, Verdict
 from oversight.player import Act, Elsewhere, Player, T
+from oversight.sandbox import remembering
 from oversight.secrecy import without_keys
 from oversight.store.log import READ, Chosen, Log, Reading
 from oversight.views import View
@@ -55,7 +56,7 @@ class _Branch:
     chosen: list[Chosen] = field(default_factory=list)
 
     def seen(self) -> tuple[Turn, ...]:
-        return (*self.known, *(turn for turn, _ in self.turns))
+        return (*self.known, *[turn for turn, _ in self.turns])
 
 
 class Play:
@@ -64,6 +65,7 @@ class Play:
     def __init__(self, episode: Episode, caller: Caller, log: Log) -> None:
         self.episode = episode
         self.arm = episode.arm
+        self.stage = Stage(episode)
         self.caller = caller
         self.log = log
         self.stored: Mapping[int, Turn] = log.played(episode.key)
@@ -76,6 +78,10 @@ class Play:
 
     async def run(self) -> Verdict:
         """The final verdict, which is also what is stored: a call that failed makes a failed verdict."""
+        with remembering():
+            return await self._run()
+
+    async def _run(self) -> Verdict:
         main = _Branch(known=self.episode.given)
         if self.episode.key in self.log.finished:
             self.log.forget_failure(self.episode, len(self.stored))
@@ -155,14 +161,15 @@ class Play:
             return verdict
         if not isinstance(move, Speak | Ask | Judge | Choose | Estimate):
             raise BadProtocol(f"protocol {self.arm.protocol.name!r} yielded {move!r}, which is no move")
-        check_seat(self.episode, move)
+        self.stage.check(move)
         if isinstance(move, Speak | Ask):
             index = len(branch.turns)
             if written and index in self.stored:
                 branch.turns.append((self._again(move, self.stored[index]), []))
             else:
                 branch.turns.append(await self._say(move, branch.seen()))
-            return replace(branch.turns[-1][0], drafts=())
+            turn = branch.turns[-1][0]
+            return replace(turn, drafts=()) if turn.drafts else turn
         seen = branch.seen()
         if isinstance(move, Judge):
             readings, uses = await self._readings(move, seen)
@@ -188,16 +195,10 @@ class Play:
                 return await self._drive(part, own)
             return await self._move(part, own, written=False)
 
-        if len(parts) == 1:
-            answers = [await one(move.parts[0], parts[0])]
-        else:
-            # return_exceptions: the others' calls may be paid for; they are let finish and are stored.
-            answers = await asyncio.gather(
-                *(one(p, own) for p, own in zip(move.parts, parts, strict=True)), return_exceptions=True
-            )
-            for answer in answers:
-                if isinstance(answer, BaseException):
-                    raise answer
+        answers = await _at_once([one(part, own) for part, own in zip(move.parts, parts, strict=True)])
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
         for own in parts:
             # Behind the turns of the parts before it: places are those of the whole transcript.
             by = len(branch.seen()) - len(known)
@@ -218,7 +219,7 @@ class Play:
 
     async def _say(self, move: Speak | Ask, seen: tuple[Turn, ...]) -> tuple[Turn, Uses]:
         uses: Uses = []
-        player, act = act_of(self.episode, move, look(self.episode, move, seen), seen)
+        player, act = self.stage.act(move, self.stage.look(move, seen), seen)
         try:
             turn = await self._perform(act, player, uses)
         except CallFailed:
@@ -230,8 +231,8 @@ class Play:
     async def _choose(self, move: Choose | Estimate, seen: tuple[Turn, ...]) -> Chosen:
         """What a seat chooses or estimates. Raises `Undecided` where it does neither."""
         uses: Uses = []
-        looking = look(self.episode, move, seen)
-        player, act = act_of(self.episode, move, looking, seen)
+        looking = self.stage.look(move, seen)
+        player, act = self.stage.act(move, looking, seen)
         try:
             verdict = await self._perform(act, player, uses)
             assert isinstance(verdict, Verdict)
@@ -245,21 +246,19 @@ class Play:
         """A judge's verdict in each of its ways, side by side; those of a panel pooled, and each of them. One
         that failed is a failed verdict."""
         judge_ = self.arm.judge
-        looking = look(self.episode, move, seen)
+        looking = self.stage.look(move, seen)
+        if not judge_.judging.panel:
+            return await self._read(judge_, looking)
         members = (judge_, *judge_.judging.panel)
         read = await asyncio.gather(*(self._read(player, looking) for player in members))
         uses = [call for _, used in read for call in used]
-        if len(members) == 1:
-            return read[0][0], uses
         pooled = pool([readings[0].verdict for readings, _ in read], judge_.judging.pool)
         return (Reading(judge_, pooled), *(one for readings, _ in read for one in readings)), uses
 
     async def _read(self, player: Player, looking: View) -> tuple[Readings, Uses]:
         acts = judge(looking, player, self.arm.params)
         used: list[Uses] = [[] for _ in acts]
-        performed = (self._perform(act, player, own) for act, own in zip(acts, used, strict=True))
-        # All are let finish before one that failed is heard: they may be paid for already.
-        made = await asyncio.gather(*performed, return_exceptions=True)
+        made = await _at_once([self._perform(act, player, own) for act, own in zip(acts, used, strict=True)])
         readings = tuple(
             Reading(member_of(player), _reading(way, one))
             for way, one in zip(player.elicit, made, strict=True)
@@ -291,11 +290,7 @@ class Play:
     async def _calls(self, model: Model, wanted: tuple[Request, ...], uses: Uses) -> tuple[Completion, ...]:
         if len(wanted) == 1:
             return (await self._call(model, wanted[0], uses),)
-        # All are let finish before one that failed is heard: they may be paid for already.
-        made = await asyncio.gather(
-            *(self.caller.make(model, request, self.episode.sample) for request in wanted),
-            return_exceptions=True,
-        )
+        made = await _at_once([self.caller.make(model, request, self.episode.sample) for request in wanted])
         uses += [m.call for m in made if isinstance(m, Made)]
         return tuple(_completion(m) for m in made)
 
@@ -303,6 +298,17 @@ class Play:
         made = await self.caller.make(model, request, self.episode.sample)
         uses.append(made.call)
         return made.completion
+
+
+async def _at_once(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
+    """What several come to, or what they raised: all are let finish before one that failed is heard, for their
+    calls may be paid for already."""
+    if len(parts) > 1:
+        return await asyncio.gather(*parts, return_exceptions=True)
+    try:
+        return [await part for part in parts]
+    except Exception as error:
+        return [error]
 
 
 def member_of(player: Player) -> Player:

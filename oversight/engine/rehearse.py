@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from oversight.elicit import judge, pool
-from oversight.engine.stage import act_of, check_seat, look, script_of, turn_of
+from oversight.engine.stage import Stage, script_of, turn_of
 from oversight.episode import Episode
 from oversight.errors import BadProtocol, CallFailed
 from oversight.library import broken
@@ -16,6 +16,7 @@ from oversight.moves import Ask, Choose, Estimate, Judge, Kind, Move, Pool, Spea
 from oversight.player import Elsewhere, Player
 from oversight.protocol import Protocol
 from oversight.question import content_key, hex_id
+from oversight.sandbox import remembering
 from oversight.views import View
 
 MOST_MOVES = 1000
@@ -46,7 +47,7 @@ def rehearse(episode: Episode, hear: Hear | None = None) -> tuple[Move, ...]:
     """
     moves: list[Move] = []
     seen: list[Turn] = list(episode.given)
-    arm = episode.arm
+    arm, stage = episode.arm, Stage(episode)
     made = 0
 
     def one(move: Any, known: tuple[Turn, ...]) -> Any:
@@ -64,15 +65,15 @@ def rehearse(episode: Episode, hear: Hear | None = None) -> tuple[Move, ...]:
         if not isinstance(move, Speak | Ask | Judge | Choose | Estimate):
             raise BadProtocol(f"protocol {arm.protocol.name!r} yielded {move!r}, which is no move")
         moves.append(move)
-        check_seat(episode, move)
+        stage.check(move)
         if isinstance(move, Judge) and move.seat.role != "judge":
             raise BadProtocol(
                 f"protocol {arm.protocol.name!r} asks {move.seat.title} for a verdict; only the judge gives one"
             )
-        looking = look(episode, move, known)
+        looking = stage.look(move, known)
         if isinstance(move, Judge):
             return judged(looking)
-        player, act = act_of(episode, move, looking, known)
+        player, act = stage.act(move, looking, known)
         if isinstance(move, Choose | Estimate):
             way = player.elicit[0] if player.role == "judge" else player.model.elicitation
             heard(
@@ -142,15 +143,16 @@ def rehearse(episode: Episode, hear: Hear | None = None) -> tuple[Move, ...]:
     def believed() -> None:
         """What the judge believes before the first turn and on the way."""
         for place in range(len(seen) if arm.judge.judging.beliefs else 0):
-            judged(look(episode, Judge(episode.case.judge), tuple(seen[:place])))
+            judged(stage.look(Judge(episode.case.judge), tuple(seen[:place])))
 
     try:
         script = script_of(episode)
     except (Exception, SystemExit) as error:  # a function that is no generator runs here already
         raise broken(arm.protocol, error) from error
     try:
-        drive(script)
-        believed()
+        with remembering():
+            drive(script)
+            believed()
     except RecursionError:
         raise BadProtocol(f"protocol {arm.protocol.name!r} nests Together without an end") from None
     if not any(isinstance(move, Judge | Pool) for move in moves):

@@ -32,7 +32,7 @@ from oversight.models.interface import Model
 from oversight.question import Label, Question
 from oversight.secrecy import masked, masked_in
 from oversight.store.log import Log
-from oversight.store.serve import serve
+from oversight.store.serve import Server, Serving
 
 
 @dataclass
@@ -81,14 +81,14 @@ def play_plan(
         if sharing is None
         else sharing.open(plan, progress, retry_failed, begun)
     )
-    server = None
+    server: Serving | Server | None = None
     began = time.monotonic()
     status = "crashed"
     try:
         _reveal(plan)
         if sharing is None:
             log.begin(*begun)
-        server = serve(log.writer.con, log.path) if sharing is None else sharing.serve(log)
+        server = Serving(log.writer.con, log.path) if sharing is None else sharing.serve(log)
         progress.planned, progress.models = len(plan), tuple(plan.models)
         with _rare_collections():
             stopped = _run_loop(_play_all(plan, log, progress, retry_failed, budget, shared))
@@ -136,7 +136,7 @@ def _rare_collections() -> Iterator[None]:
     episodes in flight that search is a quarter of the engine's time, and finds next to nothing."""
     before = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 100)
+    gc.set_threshold(50_000, 20, 100)
     try:
         yield
     finally:

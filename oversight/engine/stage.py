@@ -3,7 +3,7 @@ and in play."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from oversight.player import Act, Player
 from oversight.prompts import Template, load_template
 from oversight.protocol import Case
 from oversight.speech import Bench, speak
-from oversight.views import View, view
+from oversight.views import Sight, View, view
 
 JUDGE = Seat("judge", "judge")
 
@@ -72,34 +72,70 @@ def _asking(script: Script, case: Case, queries: int, placebo: bool) -> Script:
         answer = yield move
 
 
-def look(episode: Episode, move: Speak | Ask | Judge | Choose | Estimate, seen: tuple[Turn, ...]) -> View:
-    """What the seat that moves may see, after the turns `seen`."""
-    e, seat = episode, move.seat
-    if isinstance(move, Judge):
-        return _view(e, seat, seen, "judge", move.passage, about=move.about)
-    reads = e.role_reads(seat.role)
-    if isinstance(move, Choose):
-        if move.alone:
-            if e.arm.named_seats and any(s.role == seat.role and s != seat for s in e.seats):
-                raise UserError(
-                    f"{seat.title} chooses which side it argues, and an opponent's model might have to argue it: leave "
-                    "opponents out, or let sides be assigned"
+class Stage:
+    """Where one episode is played: what a move's seat sees, who plays it, and how."""
+
+    def __init__(self, episode: Episode) -> None:
+        self.episode = episode
+        self._sight = Sight(episode.question, episode.assignment.order, episode.seats)
+        self._seats = {(seat.name, seat.role) for seat in episode.seats}
+
+    def check(self, move: Speak | Ask | Judge | Choose | Estimate) -> None:
+        """Raise `BadProtocol` for a seat that the protocol did not declare."""
+        to = move.to if isinstance(move, Ask) else None
+        for seat in (move.seat,) if to is None else (move.seat, to):
+            known = isinstance(seat, Seat) and (seat.name, seat.role) in self._seats
+            if not known or (
+                seat.answer is not None and not 0 <= seat.answer < len(self.episode.assignment.order)
+            ):
+                raise BadProtocol(
+                    f"protocol {self.episode.arm.protocol.name!r} moves a seat it did not declare: {seat!r}"
                 )
-            return _view(e, JUDGE, (), "judge", reads)
-        return _view(e, seat, seen, "choose", reads, choices=move.among or e.case.answers, about=move.about)
-    if isinstance(move, Estimate):
-        return _view(e, seat, seen, "estimate", reads, claims=move.claims, about=move.about)
-    if isinstance(move, Ask):
-        return _view(e, seat, seen, "ask", reads, about=move.about, to=move.to)
-    if isinstance(move, OtherwiseAsked) and e.placebo is not None:
-        return _placebo(e, e.placebo, seat, seen)
-    known = seen if move.seen is None else move.seen
-    return _view(e, seat, known, "answer" if move.reply else "speak", reads, about=move.about)
 
+    def look(self, move: Speak | Ask | Judge | Choose | Estimate, seen: tuple[Turn, ...]) -> View:
+        """What the seat that moves may see, after the turns `seen`."""
+        e, seat, view = self.episode, move.seat, self._sight.view
+        if isinstance(move, Judge):
+            return view(seen, seat, "judge", reads=move.passage, about=move.about)
+        reads = e.role_reads(seat.role)
+        if isinstance(move, Choose):
+            if move.alone:
+                if e.arm.named_seats and any(s.role == seat.role and s != seat for s in e.seats):
+                    raise UserError(
+                        f"{seat.title} chooses which side it argues, and an opponent's model might have to argue it: leave "
+                        "opponents out, or let sides be assigned"
+                    )
+                return view((), JUDGE, "judge", reads=reads)
+            among = move.among or e.case.answers
+            return view(seen, seat, "choose", reads=reads, choices=among, about=move.about)
+        if isinstance(move, Estimate):
+            return view(seen, seat, "estimate", reads=reads, claims=move.claims, about=move.about)
+        if isinstance(move, Ask):
+            return view(seen, seat, "ask", reads=reads, about=move.about, to=move.to)
+        if isinstance(move, OtherwiseAsked) and e.placebo is not None:
+            return _placebo(e, e.placebo, seat, seen)
+        known = seen if move.seen is None else move.seen
+        return view(known, seat, "answer" if move.reply else "speak", reads=reads, about=move.about)
 
-def _view(episode: Episode, seat: Seat, turns: Sequence[Turn], act: Any, reads: bool, **more: Any) -> View:
-    e = episode
-    return view(e.question, e.assignment.order, e.seats, turns, seat, act, reads=reads, **more)
+    def act(
+        self, move: Speak | Ask | Choose | Estimate, looking: View, seen: tuple[Turn, ...]
+    ) -> tuple[Player, Act[Turn] | Act[Verdict]]:
+        """Who plays a move, and how."""
+        arm = self.episode.arm
+        player = arm.player(move.seat)
+        if isinstance(move, Choose):
+            if move.alone:
+                player = _alone(player)
+                return player, judge(looking, player, {})[0]
+            return player, choose(looking, player, arm.params)
+        if isinstance(move, Estimate):
+            return player, estimate(looking, player, arm.params)
+
+        def after(turn: Turn | None) -> View:
+            known = seen if turn is None else (*seen, turn)
+            return self._sight.view(known, JUDGE, "judge", reads=False)
+
+        return player, speak(looking, player, arm.params, Bench(arm.judge, after))
 
 
 def _placebo(episode: Episode, other: Any, seat: Seat, seen: tuple[Turn, ...]) -> View:
@@ -109,29 +145,6 @@ def _placebo(episode: Episode, other: Any, seat: Seat, seen: tuple[Turn, ...]) -
     there = seat.arguing(None if seat.answer is None else seat.answer % n)
     reads = episode.role_reads(seat.role)
     return view(other, range(n), episode.seats, (asked,), there, "answer", reads=reads)
-
-
-def act_of(
-    episode: Episode, move: Speak | Ask | Choose | Estimate, looking: View, seen: tuple[Turn, ...]
-) -> tuple[Player, Act[Turn] | Act[Verdict]]:
-    """Who plays a move, and how."""
-    arm = episode.arm
-    player = arm.player(move.seat)
-    if isinstance(move, Choose):
-        if move.alone:
-            player = _alone(player)
-            return player, judge(looking, player, {})[0]
-        return player, choose(looking, player, arm.params)
-    if isinstance(move, Estimate):
-        return player, estimate(looking, player, arm.params)
-
-    def after(turn: Turn | None) -> View:
-        known = seen if turn is None else (*seen, turn)
-        return view(
-            episode.question, episode.assignment.order, episode.seats, known, JUDGE, "judge", reads=False
-        )
-
-    return player, speak(looking, player, arm.params, Bench(arm.judge, after))
 
 
 def turn_of(move: Speak | Ask, turn: Turn) -> Turn:
@@ -155,18 +168,6 @@ def decided(move: Choose | Estimate, verdict: Verdict) -> Verdict:
     what = "chose nothing" if isinstance(move, Choose) else "gave no estimate"
     said = f" ({verdict.detail})" if verdict.detail else ""
     raise Undecided(f"{move.seat.title} {what}: {verdict.status}{said}: {verdict.raw[-80:]!r}")
-
-
-def check_seat(episode: Episode, move: Any) -> None:
-    """Raise `BadProtocol` for a seat that the protocol did not declare."""
-    seats = {(seat.name, seat.role) for seat in episode.seats}
-    answers = len(episode.assignment.order)
-    for seat in (move.seat, *([move.to] if isinstance(move, Ask) and move.to is not None else [])):
-        known = isinstance(seat, Seat) and (seat.name, seat.role) in seats
-        if not known or (seat.answer is not None and not 0 <= seat.answer < answers):
-            raise BadProtocol(
-                f"protocol {episode.arm.protocol.name!r} moves a seat it did not declare: {seat!r}"
-            )
 
 
 @cache

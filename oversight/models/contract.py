@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from types import TracebackType
 
 from oversight.errors import BadModel, OversightError
 from oversight.models.interface import Model
@@ -14,16 +14,21 @@ from oversight.secrecy import without_keys
 log = logging.getLogger("oversight")
 
 
-@contextmanager
-def blamed(model: Model) -> Iterator[None]:
+class blamed:
     """A block in which `model` is used. Raises `BadModel` for what it raises unannounced."""
-    try:
-        yield
-    except OversightError:
-        raise
-    except (Exception, SystemExit) as error:
-        said = f"{_said(error)} (OVERSIGHT_DEBUG=1 shows where)"
-        raise BadModel(f"model {model.name!r} raised {said}") from error
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, OversightError):
+            said = f"{_said(error)} (OVERSIGHT_DEBUG=1 shows where)"
+            raise BadModel(f"model {self._model.name!r} raised {said}") from error
 
 
 async def make_ready(models: Iterable[Model]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from oversight.question import Image as Image
+from oversight.question import content_key
 
 if TYPE_CHECKING:
     from oversight.views import View
@@ -16,13 +18,19 @@ Role = Literal["system", "user", "assistant"]
 Stop = Literal["end", "length", "refused", "filter"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
     """One chat message. A final `assistant` message is a prefill: the reply goes on from it."""
 
     role: Role
     content: str
     images: tuple[Image, ...] = ()
+
+    @cached_property
+    def key(self) -> int:
+        """Content key."""
+        images = [image.key for image in self.images]
+        return content_key("message", self.role, self.content, *([images] if images else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,13 @@ class Request:
     of: int = 1
     seed: int = 0
     view: View | None = field(default=None, compare=False)
+
+    def seeded(self, seed: int) -> Request:
+        """The same with another seed."""
+        r = self
+        return Request(
+            r.messages, r.sampling, r.continuations, r.letters, r.schema, r.nth, r.of, seed, r.view
+        )
 
 
 @dataclass(frozen=True, slots=True)

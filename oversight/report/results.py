@@ -20,6 +20,7 @@ from uuid import UUID
 
 from oversight.errors import UserError
 from oversight.report.safe import visible
+from oversight.store.memory import in_memory
 
 if TYPE_CHECKING:
     from oversight.store.reading import Reader, Table
@@ -150,7 +151,7 @@ def _write_parquet(batches: Iterable[Table], path: Path) -> None:
 
     from oversight.store.database import first_line, literal
 
-    with duckdb.connect(":memory:") as con:
+    with in_memory() as con:
         try:
             for n, table in enumerate(batches):
                 columns = (f"{_name(n)} {t}" for n, t in zip(table.columns, table.types, strict=True))

@@ -31,6 +31,7 @@ from oversight.store.database import (
     tables,
 )
 from oversight.store.draft import new_file
+from oversight.store.memory import in_memory
 from oversight.store.reading import held_by
 
 SHOWN = 20
@@ -103,7 +104,7 @@ def _opened(path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Flaw]]
     if not path.exists():
         raise StoreError(f"no database at {path}")
     refuse_what_is_no_file(path)
-    with tempfile.TemporaryDirectory(prefix="oversight-") as folder, duckdb.connect(":memory:") as con:
+    with tempfile.TemporaryDirectory(prefix="oversight-") as folder, in_memory() as con:
         con.execute("SET allow_persistent_secrets=false")
         flaws: list[Flaw] = []
         try:

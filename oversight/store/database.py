@@ -12,11 +12,15 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store import wal
+from oversight.store.memory import in_memory
 
 SCHEMA = 3
 CATALOG = "oversight_db"
 # DuckDB 2 writes a format that 1.x cannot read unless told; this one opens in both.
 STORAGE = "v1.4.0"
+ROW_GROUP = 10_240
+"""Rows that are compressed together. The last group is written anew at every checkpoint, and held in memory for it:
+a group of DuckDB's own 122,880 prompts is 100 MB."""
 MEMORY = 1
 """GiB that DuckDB may hold in the writing process, for the readers it serves too, if its own bound (four fifths of
 the machine) is higher; what is more goes through files beside the database."""
@@ -63,7 +67,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     wal.refuse_what_is_left_alone(path)
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise StoreError(f"{path} cannot be written: mend its permissions or name another --db")
-    con = duckdb.connect(":memory:")
+    con = in_memory()
     try:
         con.execute("SET allow_persistent_secrets=false")
         if _memory_limit(con) > MEMORY:
@@ -73,7 +77,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
             attach(con, path, CATALOG, "READ_ONLY")
             wal.refuse_what_is_unread(con, CATALOG, path)
             con.execute(f"DETACH {CATALOG}")
-        attach(con, path, CATALOG, f"STORAGE_VERSION '{STORAGE}'")
+        attach(con, path, CATALOG, f"STORAGE_VERSION '{STORAGE}', ROW_GROUP_SIZE {ROW_GROUP}")
         con.execute(f"USE {CATALOG}")
         _prepare(con, path)
     except duckdb.Error as error:

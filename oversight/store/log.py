@@ -237,9 +237,11 @@ class Log:
         seconds: float,
         attempts: int,
     ) -> None:
-        for message_key, message in zip(messages, request.messages, strict=True):
-            images = self._images(message.images)
-            self._once("messages", message_key, (message_key, message.role, message.content, images))
+        known = self._known["messages"]
+        for one, message in zip(messages, request.messages, strict=True):
+            if one not in known:
+                images = self._images(message.images)
+                self._once("messages", one, (one, message.role, message.content, images))
         s, c = request.sampling, completion
         self.writer.add(
             "calls",
@@ -476,7 +478,7 @@ class Log:
 
     def durable(self) -> asyncio.Future[None]:
         """Done when all that was added is committed."""
-        return asyncio.shield(self.writer.durable())
+        return self.writer.durable()
 
     def close(self) -> None:
         self._reading.close()
@@ -513,7 +515,7 @@ def _now() -> datetime:
 
 
 def _list(values: Sequence[Any] | None) -> list[Any] | None:
-    return list(values) if values is not None else None
+    return None if values is None else list(values)
 
 
 def _tuple(values: Sequence[Any] | None) -> tuple[Any, ...] | None:

@@ -33,6 +33,7 @@ from oversight.store.database import (
     literal,
     refuse_what_is_no_file,
 )
+from oversight.store.memory import in_memory
 from oversight.store.parameters import Params, inlined
 from oversight.store.serve import (
     FILTER,
@@ -385,17 +386,14 @@ def held_by(error: str) -> str | None:
 
 def closed() -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB that fetches nothing by itself and takes no Python variable for a table."""
-    con = duckdb.connect(
-        ":memory:",
-        config={
+    return in_memory(
+        {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
             "allow_persistent_secrets": "false",
-        },
+        }
     )
-    con.execute("SET enable_progress_bar = false")
-    return con
 
 
 def _open_live(note: Note) -> duckdb.DuckDBPyConnection:

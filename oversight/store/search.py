@@ -21,6 +21,7 @@ import duckdb
 from oversight.errors import StoreError, UserError
 from oversight.question import hex_id
 from oversight.store.database import first_line, literal
+from oversight.store.memory import in_memory
 from oversight.store.reading import Reader
 from oversight.store.serve import CannotServe, load_extension
 
@@ -123,7 +124,7 @@ def index_path(database: Path) -> Path:
 
 def _opened(path: Path, reader: Reader) -> duckdb.DuckDBPyConnection:
     """The index, with every turn there is. Raises `StoreError`."""
-    con = duckdb.connect(":memory:")
+    con = in_memory()
     try:
         con.execute("SET allow_persistent_secrets=false")
         load_extension(con, "fts")

@@ -17,10 +17,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import logging
 import os
 import secrets
 import socket
 import tempfile
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +30,8 @@ from pathlib import Path
 import duckdb
 
 from oversight.store.database import CATALOG, first_line, literal
+
+log = logging.getLogger("oversight")
 
 HOST = "127.0.0.1"
 FILTER = "memory.main.oversight_may_read"
@@ -125,8 +129,34 @@ def serve(
     `share` is where others may join the run that writes, and the token for it. Returns None where quack cannot be
     had; the reason is then in the note beside the file.
     """
-    path = note_path(database_path)
-    own = con.cursor()  # its own transaction and search path: serving disturbs neither
+    return _serve(con.cursor(), note_path(database_path), share)
+
+
+class Serving:
+    """`serve`, by a thread that loads quack while the run begins. `stop()` it before the database is closed."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, database_path: str | Path) -> None:
+        self._own, self._path = con.cursor(), note_path(database_path)
+        self._server: Server | None = None
+        self._thread = threading.Thread(target=self._start, name="oversight-serve", daemon=True)
+        self._thread.start()
+
+    def _start(self) -> None:
+        try:
+            self._server = _serve(self._own, self._path, None)
+        except Exception as error:  # a note that could not be left
+            said = first_line(f"{type(error).__name__}: {error}")
+            log.warning("oversight: nobody can read the database while this run writes it: %s", said)
+
+    def stop(self) -> None:
+        """Stop serving and take the note away."""
+        self._thread.join()
+        if self._server is not None:
+            self._server.stop()
+
+
+def _serve(own: duckdb.DuckDBPyConnection, path: Path, share: tuple[str, str] | None) -> Server | None:
+    """`own` has a transaction and a search path of its own: serving disturbs no other."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         load_quack(own)

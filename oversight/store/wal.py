@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 
 from oversight.errors import StoreError
+from oversight.store.memory import in_memory
 
 COMMITTED = re.compile(rb"\x05\x00{7}.{8}d\x00d\xff\xff", re.DOTALL)
 """The entry that ends a commit, which holds nothing else."""
@@ -167,7 +168,7 @@ def _longest(log: bytes, file: Path, cut: Path) -> int:
     def reads(size: int) -> int | None:
         cut.write_bytes(log[:size])
         try:
-            with duckdb.connect(":memory:") as con:
+            with in_memory() as con:
                 con.execute(f"ATTACH {_literal(file)} AS looked_at (READ_ONLY)")
                 found = look(con, "looked_at", file)
         except duckdb.Error:
@@ -185,7 +186,7 @@ def _header_for(file: Path, folder: Path) -> bytes:
     """The header that DuckDB gives a log of this file, found by writing to a copy."""
     copy = folder / "copy.duckdb"
     shutil.copy(file, copy)
-    with duckdb.connect(":memory:") as con:
+    with in_memory() as con:
         con.execute(f"ATTACH {_literal(copy)} AS copied")
         con.execute("CREATE TABLE copied.written (nothing INTEGER)")
         log = log_of(copy).read_bytes()

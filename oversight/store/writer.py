@@ -1,8 +1,9 @@
 """The one writer: rows are collected, committed in groups, and durable before anybody relies on them.
 
-The event loop adds rows and awaits `durable()`. A thread takes all that has gathered whenever it is
-free and commits it in one transaction, so a commit follows a reply within milliseconds and there is
-no timer: while one group is being committed the next one gathers.
+The event loop adds rows and awaits `durable()`. A thread commits all that has gathered in one transaction,
+so a commit follows a reply within milliseconds and there is no timer: while one group is being committed
+the next one gathers. It is sent off when the loop has nothing more to add to it, or as soon as it is large:
+where thousands of episodes are ready at once, those whose rows are committed go on while others' are.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ from oversight.errors import StoreError
 from oversight.store.database import CATALOG, first_line, literal, open_for_writing
 
 Row = Sequence[Any]
-_Group = tuple[dict[str, list[Row]], list[str], asyncio.Future[None] | None]
+_Group = tuple[dict[str, list[Row]], list[str], list[asyncio.Future[None]]]
 
 PAUSES = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0)
 """Seconds before a commit for which there was no memory is tried again."""
-MOST_TEXT = 16_000_000
-"""Characters of rows in one statement; more rows are written by several, in one transaction."""
+MOST_ROWS, MOST_TEXT = 500, 4_000_000
+"""Rows of one statement, and their characters (which DuckDB holds several times over as it reads them); more are
+written by several statements in one transaction."""
+ENOUGH = 100
+"""Waiters of a group that is not kept back for more: a commit then costs little beside its rows."""
 
 
 class Writer:
@@ -43,8 +47,9 @@ class Writer:
         self._prepared: set[str] = set()
         self._rows: dict[str, list[Row]] = {}
         self._first: list[str] = []
-        self._waiting: asyncio.Future[None] | None = None
-        self._busy = False
+        self._waiting: list[asyncio.Future[None]] = []
+        self._coming = False
+        self._free = True
         self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failed: StoreError | None = None
@@ -79,7 +84,7 @@ class Writer:
         rows = self._rows.get(table)
         if rows is None:
             self._rows[table] = [row]
-            self._soon()
+            self._send_soon()
         else:
             rows.append(row)
 
@@ -88,55 +93,65 @@ class Writer:
         self._first.append(statement)
 
     def durable(self) -> asyncio.Future[None]:
-        """Done when everything added until now is committed. Raises `StoreError` if that failed."""
+        """Done when everything added until now is committed; each who asks has one of their own. Raises
+        `StoreError` if that failed."""
         if self.failed:
             raise self.failed
-        if self._waiting is None:
-            self._waiting = asyncio.get_running_loop().create_future()
-            self._soon()
-        return self._waiting
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        if self._free and len(self._waiting) >= ENOUGH:
+            self._send()
+        else:
+            self._send_soon()
+        return done
 
-    def _soon(self) -> None:
+    def _send_soon(self) -> None:
         """Commit what gathers, one turn of the loop later, so that all that is ready now is one group."""
-        if not self._busy:
-            self._busy = True
+        if not self._coming and self._free:
+            self._coming = True
             self._loop = asyncio.get_running_loop()
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self._no_more)
+
+    def _no_more(self) -> None:
+        self._coming = False
+        if self._free and (self._waiting or self._rows):
+            self._send()
 
     def _send(self) -> None:
         group = (self._rows, self._first, self._waiting)
-        self._rows, self._first, self._waiting = {}, [], None
+        self._rows, self._first, self._waiting = {}, [], []
+        self._free = False
         self._queue.put(group)
 
     def _work(self) -> None:
         while (group := self._queue.get()) is not None:
-            rows, first, done = group
-            error: StoreError | None = None
+            rows, first, waiting = group
             try:
                 self._commit_somehow(rows, first)
             except Exception as problem:  # whatever it was, those who wait must hear of it
-                error = self.failed = _as_store_error(self.path, problem)
+                self.failed = _as_store_error(self.path, problem)
             assert self._loop is not None
+            error = self.failed
+            self._free = not error
             try:
-                self._loop.call_soon_threadsafe(self._committed, done, error)
+                self._loop.call_soon_threadsafe(self._committed, waiting, error)
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
 
-    def _committed(self, done: asyncio.Future[None] | None, error: StoreError | None) -> None:
-        if done is not None and not done.done():
+    def _committed(self, waiting: list[asyncio.Future[None]], error: StoreError | None) -> None:
+        if error:
+            waiting += self._waiting  # nothing is committed any more
+            self._waiting = []
+        for done in waiting:
+            if done.done():
+                continue  # cancelled
             if error:
                 done.set_exception(error)
-                done.exception()  # several may wait or none: never "exception was never retrieved"
+                done.exception()  # nobody may be left to hear it: never "exception was never retrieved"
             else:
                 done.set_result(None)
-        if (self._waiting is not None or self._rows) and not self.failed:
-            assert self._loop is not None
-            self._loop.call_soon(self._send)
-        else:
-            self._busy = False
-            if self._waiting is not None and self.failed:
-                self._waiting.set_exception(self.failed)
-                self._waiting.exception()
+        if not error and (self._waiting or self._rows):
+            self._send_soon()
 
     def _commit_somehow(self, rows: dict[str, list[Row]], first: list[str]) -> None:
         """Commit; where a reader's statement holds all the memory there is, as soon as it lets some go."""
@@ -154,7 +169,8 @@ class Writer:
             for statement in first:
                 con.execute(statement)
             for table, added in rows.items():
-                self._write(table, added)
+                for at in range(0, len(added), MOST_ROWS):
+                    self._write(table, added[at : at + MOST_ROWS])
             con.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(duckdb.Error):  # where the commit itself failed, DuckDB has rolled back

@@ -94,3 +94,20 @@ def test_a_few_huge_replies_are_read_in_little_memory(tmp_path: Path) -> None:
     con.close()
     done = subprocess.run([sys.executable, "-c", READING, path], capture_output=True, text=True, check=True)
     assert int(done.stdout.split()[-1]) < 100 * 1024, "KiB: DuckDB reads a text again for every NULL after it"
+
+
+def test_no_connection_draws_a_progress_bar_where_python_runs_without_a_file(tmp_path: Path) -> None:
+    """DuckDB takes `python -c` for a person at a prompt."""
+    code = """
+import sys, duckdb
+from pathlib import Path
+from oversight.store.database import open_for_writing
+from oversight.store.reading import closed
+shown = "SELECT current_setting('enable_progress_bar')"
+assert duckdb.connect().execute(shown).fetchone()[0]
+for con in (open_for_writing(Path(sys.argv[1])), closed()):
+    print(con.execute(shown).fetchone()[0], con.cursor().execute(shown).fetchone()[0])
+"""
+    argv = [sys.executable, "-c", code, str(tmp_path / "o.duckdb")]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["False"] * 4

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import threading
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -124,3 +126,59 @@ def test_a_commit_waits_for_memory_that_a_reader_holds(tmp_path: Path, monkeypat
     assert len(tries) == 4
     assert writer.con.execute("SELECT count(*) FROM oversight_db.drafts").fetchall() == [(1,)]
     writer.close()
+
+
+def test_what_is_ready_is_committed_while_the_loop_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A thousand episodes may add rows in one turn of the loop: nobody's wait for the last of them."""
+    monkeypatch.setattr(module, "ENOUGH", 10)
+    writer = Writer(tmp_path / "w.duckdb")
+    sizes: list[int] = []
+    commit, committed = writer._commit, threading.Event()
+
+    def counted(rows: dict[str, list[Any]], first: list[str]) -> None:
+        sizes.append(sum(map(len, rows.values())))
+        commit(rows, first)
+        committed.set()
+
+    monkeypatch.setattr(writer, "_commit", counted)
+
+    async def add() -> None:
+        waiting = []
+        for n in range(40):
+            writer.add("drafts", draft(n, "x"))
+            waiting.append(writer.durable())
+            if n == 9:  # the tenth was enough: without a turn of the loop it is on its way
+                assert committed.wait(60)
+                assert not any(one.done() for one in waiting)
+        waiting[3].cancel()
+        await asyncio.gather(*waiting[:3], *waiting[4:])
+
+    asyncio.run(add())
+    writer.close()
+    assert sizes[0] == 10 and sum(sizes) == 40
+    with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT count(*) FROM drafts").fetchall() == [(40,)]
+
+
+def test_whoever_waits_hears_that_a_commit_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    writer = Writer(tmp_path / "w.duckdb")
+
+    async def add() -> None:
+        writer.add("drafts", draft(1, "x"))
+        await writer.durable()
+        monkeypatch.setattr(writer, "_commit", _full)
+        writer.add("drafts", draft(2, "x"))
+        others = [writer.durable(), writer.durable()]
+        heard = await asyncio.gather(*others, return_exceptions=True)
+        assert [type(one) for one in heard] == [StoreError] * 2
+        with pytest.raises(StoreError, match="disk of"):
+            writer.durable()
+
+    asyncio.run(add())
+    writer.close()
+    with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT count(*) FROM drafts").fetchall() == [(1,)]
+
+
+def _full(*_: object) -> None:
+    raise duckdb.IOException("No space left on device")

@@ -15,7 +15,6 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter
 
-from oversight.engine.calls import message_key
 from oversight.episode import Episode
 from oversight.errors import CallFailed
 from oversight.models.interface import Message, Request, Sampling
@@ -113,7 +112,7 @@ def read_request(told: Mapping[str, Any], known: Keys | set[int]) -> tuple[Reque
     for key, text in told["messages"]:
         if text is not None:
             message = _read_message(text)
-            if message_key(message) != key:
+            if message.key != key:
                 raise ValueError(f"message {key:016x} is not what its key says")
         elif key in known:
             message = Message("user", "")  # it is written already, and not written again

@@ -21,6 +21,7 @@ from oversight.errors import StoreError
 from oversight.secrecy import MASK, keys_there
 from oversight.store.backup import backup
 from oversight.store.database import attach, cannot_open, check_ours, first_line, literal, sql_file, tables
+from oversight.store.memory import in_memory
 from oversight.store.reading import open_reader
 
 FILE = "file"
@@ -142,7 +143,7 @@ def open_source(path: Path) -> Iterator[Source]:
 @contextmanager
 def _opened(path: Path, file: Path) -> Iterator[Source]:
     """The database called `path`, read from `file`."""
-    con = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
+    con = in_memory({"autoinstall_known_extensions": "false"})
     try:
         attach(con, file, FILE, "READ_ONLY")
         check_ours(con, path, FILE)
