@@ -90,8 +90,8 @@ def test_every_protocol_is_prompted_as_if_nothing_were_remembered(
 
 
 def test_what_is_remembered_is_paid_for_each_time():
-    source = "{% for t in turns %}{% call user() %}{{ passage }}{% endcall %}{% endfor %}"
-    question = Question("Who?", ("Mira", "Jo"), passage="x" * (MOST // 5))
+    source = "{% for i in range(3000) %}{% call user() %}{{ passage }}{% endcall %}{% endfor %}"
+    question = Question("Who?", ("Mira", "Jo"), passage="x" * (MOST // 2500))
     looking = Sight(question, (0, 1), (JUDGE, A, B)).view(SPEECHES, A, "speak", reads=True)
     with remembering(), pytest.raises(BadProtocol, match="does not end, or makes more than"):
         template_from(source, "t").render(looking, {})

@@ -21,7 +21,7 @@ def doctor(
     Nothing is stored. Exit status 1 if the plain call fails.
     """
     from oversight.engine.doctor import probes
-    from oversight.engine.plan import temperature_of
+    from oversight.engine.seating import temperature_of
     from oversight.experiment import seat_from
     from oversight.models import open_model
     from oversight.models.contract import let_go

@@ -226,7 +226,7 @@ def _options(task: Task, write: Callable[..., Any], given: dict[str, Any]) -> di
 
 def _sampling(seat: SeatConfig, model: Model) -> Sampling:
     """How the model draws. Raises `UserError` for a model that writes nothing, or always the same."""
-    from oversight.engine.plan import temperature_of
+    from oversight.engine.seating import temperature_of
     from oversight.models.interface import Sampling
 
     if model.kind in ("simulated", "human"):

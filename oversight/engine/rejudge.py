@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from oversight.engine.plan import Plan, Sampled, judge_player
+from oversight.engine.plan import Plan, Sampled
 from oversight.engine.rehearse import rehearse
+from oversight.engine.seating import judge_player
 from oversight.episode import Arm, Assignment, Episode, Planned
 from oversight.errors import UserError
 from oversight.experiment import Experiment, SeatConfig, experiment_from

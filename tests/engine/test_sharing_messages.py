@@ -13,7 +13,7 @@ import pytest
 from support import rows
 
 from oversight import Completion, __version__
-from oversight.engine.calls import call_key, message_key
+from oversight.engine.calls import call_key
 from oversight.engine.plan import Plan, make_plan
 from oversight.engine.run import Progress
 from oversight.engine.sharing import TTL, host
@@ -64,7 +64,7 @@ class Talk:
         """A call as a worker brings it, with parts of its completion or of its record changed."""
         (model,) = self.plan.models
         request = Request((Message("user", "hello"),), self.plan.arms[0].judge.sampling)
-        messages = [message_key(message) for message in request.messages]
+        messages = [message.key for message in request.messages]
         key = call_key(model, request, messages, 0)
         told = plain_request(request, messages, set()) | more.pop("request", {})
         completion = {**plain(Completion("Answer: A", prompt_tokens=5, completion_tokens=2)), **(made or {})}

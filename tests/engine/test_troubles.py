@@ -169,6 +169,9 @@ def test_readers_that_hang_hold_up_neither_the_run_nor_its_end(
 def test_a_note_that_was_left_is_replaced_by_the_next_run(folder: Path) -> None:
     process = start(folder, "stale.duckdb")
     until_paid(folder, 10)
+    while not note_path(folder / "stale.duckdb").exists():  # it comes while the run begins
+        assert process.poll() is None
+        time.sleep(0.005)
     process.kill()
     process.communicate()
     stale = read_note(note_path(folder / "stale.duckdb"))
