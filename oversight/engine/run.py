@@ -151,10 +151,9 @@ async def _play_all(
     batches = Batches(log, poll=poll_of_environment()) if plan.experiment.batch else None
     caller = progress.caller = Caller(log, budget, batches, shared)
     publish = {s.name: s.task.publish for s in plan.tasks}
-    episodes = plan.episodes()
 
-    def wanted() -> Iterator[Planned]:
-        for planned in episodes:
+    def wanted() -> Iterator[tuple[int, Planned]]:
+        for place, planned in enumerate(plan.episodes()):
             before = log.finished.get(planned.episode.key)
             unread = planned.episode.key in log.unread
             log.add_episode(planned.episode, planned.label, publish[planned.episode.task])
@@ -164,7 +163,7 @@ async def _play_all(
                 log.standing[before] += 1
                 continue
             progress.retried += before is not None
-            yield planned
+            yield place, planned
 
     turns: Turns | Shared = shared or Turns(plan, wanted())
     if shared is not None:

@@ -18,24 +18,25 @@ Line = tuple[int, ...]
 
 class Turns:
     """Episodes to play, in the plan's order within each line. A worker takes of its own line while there
-    are any, then of whichever has most left; what it passes over on the way is kept for the others."""
+    are any, then of whichever has most left; what it passes over on the way is kept for the others, as places
+    in the plan: a line whose models are slow may fall behind by all there is."""
 
-    def __init__(self, plan: Plan, episodes: Iterator[Planned]) -> None:
-        self._episodes = episodes
+    def __init__(self, plan: Plan, todo: Iterator[tuple[int, Planned]]) -> None:
+        self._plan, self._todo = plan, todo
         self._line = lines_of(plan)
         self.lines = sorted(set(self._line.values()))
-        self._passed: dict[Line, deque[Planned]] = {line: deque() for line in self.lines}
+        self._passed: dict[Line, deque[int]] = {line: deque() for line in self.lines}
 
     async def take(self, own: Line) -> Planned | None:
         """The next episode for a worker of the line `own`; None when there is none left."""
         if not self._passed[own]:
-            for planned in self._episodes:
+            for place, planned in self._todo:
                 line = self._line[planned.episode.arm.key]
                 if line == own:
                     return planned
-                self._passed[line].append(planned)
+                self._passed[line].append(place)
         longest = own if self._passed[own] else max(self.lines, key=lambda line: len(self._passed[line]))
-        return self._passed[longest].popleft() if self._passed[longest] else None
+        return self._plan.at(self._passed[longest].popleft()) if self._passed[longest] else None
 
 
 def lines_of(plan: Plan) -> dict[int, Line]:

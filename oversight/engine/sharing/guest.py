@@ -171,7 +171,7 @@ class Guest:
     def add_episode(self, episode: Episode, label: Label, publish: bool) -> None:
         """The owner has written it down."""
 
-    async def open(self, todo: Iterator[Planned]) -> None:
+    async def open(self, todo: Iterator[tuple[int, Planned]]) -> None:
         """Take what may be leased to us, and begin to talk with the owner."""
         for _ in todo:  # counts what is done already; which is ours, the owner says
             pass

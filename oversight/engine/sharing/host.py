@@ -102,11 +102,9 @@ class Host:
 
     # the owner's own part: what `oversight.engine.run` and `Caller` ask
 
-    async def open(self, todo: Iterator[Planned]) -> None:
+    async def open(self, todo: Iterator[tuple[int, Planned]]) -> None:
         """Take all that is to be played; from here on workers are answered."""
-        place = -1
-        for number, planned in enumerate(todo, start=1):
-            place = self._keys.index(planned.episode.key, place + 1)
+        for number, (place, planned) in enumerate(todo, start=1):
             self._leases.add(place, self._line[planned.episode.arm.key])
             if number % AT_ONCE == 0:
                 await self._log.durable()
