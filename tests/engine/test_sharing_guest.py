@@ -57,9 +57,9 @@ def test_an_episode_whose_lease_ran_out_before_it_was_begun_is_not_played(
         todo = list(plan.episodes())
         for planned in todo:
             log.add_episode(planned.episode, planned.label, True)
-        await host.open(iter(todo))
+        await host.open(enumerate(todo))
         await asyncio.to_thread(guest.begin, WORKER, 0, "", "{}", "{}", len(plan))
-        await guest.open(iter(todo))
+        await guest.open(enumerate(todo))
         (line,) = guest.lines
         taken = await guest.take(line)
         assert taken is not None and guest.holds(taken.episode)

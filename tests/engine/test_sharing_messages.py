@@ -90,7 +90,7 @@ def talking(toy: str, replies: Callable[[str], str], db: Path) -> Callable[..., 
         todo = list(plan.episodes())
         for planned in todo:
             log.add_episode(planned.episode, planned.label, True)
-        await owner.open(iter(todo))
+        await owner.open(enumerate(todo))
         try:
             yield Talk(plan, log, owner, progress)
             await log.durable()

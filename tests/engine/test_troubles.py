@@ -223,8 +223,9 @@ def test_a_model_server_that_dies_for_a_minute_and_comes_back_costs_time_only(
     assert process.returncode == 0, err
     db = tmp_path / "oversight.duckdb"
     assert rows(db, "SELECT status, count(*) FROM verdicts WHERE final GROUP BY 1") == [("decided", 12)]
-    # Of those answered as it died some were not heard: at most those in flight.
+    # Of those answered as it died some were not heard: at most those in flight, and as they were tried again
+    # before it was quite dead.
     ((calls,),) = rows(db, "SELECT count(*) FROM calls")
-    assert calls <= answered + len(again.seen) <= calls + 4
+    assert calls <= answered + len(again.seen) <= calls + 8
     assert rows(db, "SELECT count(*) > 0, bool_and(reason = 'transport') FROM failures") == [(True, True)]
     assert not check(db).flaws
