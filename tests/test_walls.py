@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -165,6 +166,40 @@ def test_through_nothing_a_template_may_name_can_it_reach_label_or_for_a_judge_t
         for context, lines in zip(contexts, found[-1], strict=True):
             tells = [line for line in lines if "Chronicle " in line]
             assert bool(tells) is (context["seat"].role != "judge")
+    assert found[0] == found[1]
+
+
+HANDED = """
+from oversight import Completion, Model
+
+handed = []
+
+class Handed(Model):
+    identity = "handed"
+
+    async def generate(self, request):
+        handed.append(request)
+        return Completion("Answer: A" if request.view.act == "judge" else "It was so.")
+"""
+
+
+def test_through_nothing_a_model_is_handed_can_it_reach_label_or_for_a_judge_the_passage(
+    play: Play, nosy: str, toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "handed_by_us.py").write_text(HANDED)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for flip in (False, True):
+        seat = "handed_by_us:Handed"
+        settings = {"tasks": [f"{toy}:flip={flip}"], "judge": seat, "debater": seat}
+        play(nosy, db=tmp_path / f"{flip}.duckdb", limit=2, order="both", concurrency=1, **settings)
+        handed = importlib.import_module("handed_by_us").handed
+        found.append([walk(request) for request in handed])
+        assert {request.view.act for request in handed} == {"ask", "speak", "judge"}
+        for request, lines in zip(handed, found[-1], strict=True):
+            tells = [line for line in lines if "Chronicle " in line]
+            assert bool(tells) is (request.view.seat.role != "judge")
+        handed.clear()
     assert found[0] == found[1]
 
 

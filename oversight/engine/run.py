@@ -136,7 +136,7 @@ def _rare_collections() -> Iterator[None]:
     episodes in flight that search is a quarter of the engine's time, and finds next to nothing."""
     before = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 20, 5)
     try:
         yield
     finally:
