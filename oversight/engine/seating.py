@@ -74,11 +74,13 @@ def _player(role: str, seat: SeatConfig, protocol: Protocol, models: dict[str, M
     else:
         _check_style(seat, model)
         _check_not(seat, "judge", "beliefs", "queries", "placebo", "panel", "pool", "think")
-    if protocol.folder is None and seat.template is None:
-        raise UserError(
-            f"protocol {protocol.name!r} comes without a folder of templates: give the {role} a template=FILE"
-        )
-    path = seat.template or (protocol.folder or seat.template) / f"{role}.jinja"  # type: ignore[operator]
+    path = seat.template
+    if path is None:
+        if protocol.folder is None:
+            raise UserError(
+                f"protocol {protocol.name!r} comes without a folder of templates: give the {role} a template=FILE"
+            )
+        path = protocol.folder / f"{role}.jinja"
     return Player(
         role=role,
         model=model,
