@@ -101,6 +101,7 @@ def run(
     from oversight.cli.settings import experiments_of
     from oversight.engine.sharing import sharing_of
     from oversight.secrecy import masked
+    from oversight.store.share import OtherPlan
 
     sharing = sharing_of(share, listen, join, lease, announce)
     experiments = experiments_of(
@@ -125,17 +126,27 @@ def run(
         },
     )
     command = masked(shlex.join(["oversight", *(ctx.obj or ["run", *what])]))
-    status = 0
-    for name, experiment in experiments.items():
-        if len(experiments) > 1 and not quiet:
-            print(f"\nPart {name or '(main)'}\n")
-        shared = sharing and sharing()  # each part anew
-        ended = play(
-            _planner(experiment), experiment.db, command, keep_failed, dry_run, quiet, example, shared
-        )
-        if ended in (3, 130):  # a limit or Ctrl-C is meant for all of them
-            return ended
-        status = max(status, ended)
+    status, left = 0, dict(experiments)
+    while left:
+        later: dict[str, Experiment] = {}
+        for name, experiment in left.items():
+            if len(experiments) > 1 and not quiet:
+                print(f"\nPart {name or '(main)'}\n")
+            shared = sharing and sharing()  # each part anew
+            try:
+                ended = play(
+                    _planner(experiment), experiment.db, command, keep_failed, dry_run, quiet, example, shared
+                )
+            except OtherPlan:  # those who share it may be at another part
+                later[name] = experiment
+                if len(later) == len(left):
+                    raise
+                announce(f"part {name or '(main)'} comes later: another is being played")
+                continue
+            if ended in (3, 130):  # a limit or Ctrl-C is meant for all of them
+                return ended
+            status = max(status, ended)
+        left = later
     return status
 
 

@@ -61,6 +61,10 @@ class Ended(StoreError):
     """The other side has ended."""
 
 
+class OtherPlan(StoreError):
+    """The other side plays another plan."""
+
+
 class Silent(Ended):
     """It was asked for long and never heard: it has ended, or cannot be reached."""
 
@@ -233,7 +237,8 @@ class Link:
                 raise StoreError(self._distrusted()) from None
             raise Unheard(why) from None
         if isinstance(answer, dict) and "error" in answer:
-            raise (Ended if answer.get("ended") else StoreError)(str(answer["error"]))
+            kind = Ended if answer.get("ended") else OtherPlan if answer.get("other") else StoreError
+            raise kind(str(answer["error"]))
         return answer
 
     def _distrusted(self) -> str:

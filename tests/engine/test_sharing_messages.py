@@ -232,6 +232,7 @@ def test_between_two_parts_who_comes_early_is_told_to_come_again(
         async with talking(ttl=30.0) as talk:
             await talk.join()
             talk.host._leases.left = 0  # as if all were played
+            assert (await talk.join(run=79, digest="of the next part"))["ended"]  # it has not noticed yet
             attending = asyncio.ensure_future(talk.host.attend())
             while not talk.host._closing:
                 await asyncio.sleep(0.01)

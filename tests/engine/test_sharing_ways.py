@@ -129,3 +129,27 @@ def test_each_part_of_an_experiment_is_shared(tmp_path: Path, toy: str) -> None:
             assert process.end() == 0, process.said
     assert content(tmp_path / "shared.duckdb") == content(tmp_path / "whole.duckdb")
     assert not check(tmp_path / "shared.duckdb").flaws
+
+
+def test_who_comes_late_joins_the_part_that_is_being_played(tmp_path: Path, toy: str) -> None:
+    (tmp_path / "mine.py").write_text(GATE + MODEL)
+    (tmp_path / "parts.yaml").write_text(
+        "protocols: direct\ntask: ./toy\njudge: scripted/mine:reply:elicit=hard\ndebater: scripted/mine:reply\n"
+        "limit: 20\nconcurrency: 2\nparts:\n  debates: {protocols: debate:rounds=1}\n"
+    )
+    gate = tmp_path / "go"
+    with Nursery(tmp_path, "parts.yaml", "-q") as nursery:
+        gate.touch()
+        assert nursery.start("--part", "all", "--db", "whole.duckdb").end() == 0
+        assert nursery.start("--db", "shared.duckdb").end() == 0
+        gate.unlink()
+        owner = nursery.start("--part", "debates", "--db", "shared.duckdb", "--share")
+        owner.hear("is shared")
+        late = nursery.start("--part", "all", "--db", "shared.duckdb", "--share")
+        late.hear("part (main) comes later")
+        late.hear("joined the run")
+        gate.touch()
+        for process in (owner, late):
+            assert process.end() == 0, process.said
+    assert content(tmp_path / "shared.duckdb") == content(tmp_path / "whole.duckdb")
+    assert rows(tmp_path / "shared.duckdb", "SELECT count(*) FROM runs WHERE played > 0") == [(3,)]

@@ -230,7 +230,7 @@ class Host:
         return await asyncio.shield(worker.answer)  # asked again, it has the same answer
 
     async def _join(self, message: Any) -> Any:
-        if self._closing:  # what comes next may be another plan, of another part
+        if self._closing or not self._leases.left:  # what comes next may be another plan, of another part
             return ENDED
         if (theirs := message.get("version")) != __version__:
             return {
@@ -239,7 +239,8 @@ class Host:
         if message["digest"] != self._digest:
             return {
                 "error": "that run plans other episodes, models or retries: join it with the command it was started "
-                "with (its data and versions must be the same too)"
+                "with (its data and versions must be the same too)",
+                "other": True,
             }
         run = read(Key, message["run"])
         if run not in self._workers:
