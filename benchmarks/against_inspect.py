@@ -3,8 +3,8 @@
     python benchmarks/against_inspect.py [--debates 500 5000] [--latency 0.05 1] [--in-flight 100 1000]
                                          [--repeat 3] [--inspect ENVIRONMENT]
 
-Three rounds, two debaters at once and a judge (seven calls), speeches of 800 characters, models that answer at
-once or after `--latency` seconds. Inspect is installed in an environment of its own, made in a temporary folder
+Three rounds, two debaters at once and a judge (seven calls), the same file of questions with passages of 590
+characters, speeches of 800, models that answer at once or after `--latency` seconds. Inspect is installed in an environment of its own, made in a temporary folder
 unless `--inspect` names one. It gets an instant model of its own instead of its mockllm, which would download a
 vocabulary and count tokens with it: what is measured is what it does around the calls.
 """
@@ -28,7 +28,7 @@ BAR = 0.0005
 
 INSPECT = '''
 """Three-round debates in Inspect AI: each side hears what was said in the rounds before; the judge reads all."""
-import asyncio, sys
+import asyncio, json, sys
 
 from inspect_ai import Task, eval
 from inspect_ai.dataset import Sample
@@ -77,8 +77,9 @@ def debate(rounds=3):
     return solve
 
 
-passage = "The lighthouse at Gull Point was built in 1871 by Anna Brandt, a mason from Bergen. " * 7
-samples = [Sample(input=f"Question {i}?", choices=["yes", "no"], target="A", metadata={"passage": passage}) for i in range(number)]
+rows = [json.loads(line) for line in open("questions.jsonl")]
+assert len(rows) == number
+samples = [Sample(input=r["question"], choices=[r["right"], r["wrong"]], target="A", metadata={"passage": r["passage"]}) for r in rows]
 roles = {name: get_model(f"instant/{name}") for name in ("judge", "debater_a", "debater_b")}
 (log,) = eval(Task(dataset=samples, solver=debate(), scorer=answer("letter")), model="instant/judge", model_roles=roles,
               display="none", log_dir="logs", max_samples=in_flight, max_connections=10_000)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -70,15 +72,37 @@ def process(command: Sequence[str | Path], folder: Path, **environment: str) -> 
     return Took(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / per_mib)
 
 
+QUESTIONS = "questions.jsonl"
+
+
+def write_questions(folder: Path, number: int) -> None:
+    """Questions, five about each passage of 590 characters."""
+    draw = random.Random(11)
+    words = ["".join(draw.choices("etaoinshrdlcum", k=draw.randint(2, 9))) for _ in range(4000)]
+    with (folder / QUESTIONS).open("w") as file:
+        for n in range(number):
+            if n % 5 == 0:
+                passage = " ".join(draw.choices(words, k=200))[:590]
+            row = {
+                "passage": passage,
+                "question": f"Was it so in the year {n}?",
+                "right": "yes",
+                "wrong": "no",
+            }
+            file.write(json.dumps(row) + "\n")
+
+
 def debates(folder: Path, number: int, *options: str) -> list[str]:
-    """The command that plays three-round debates (seven calls each) with the instant model."""
+    """The command that plays three-round debates (seven calls each) about that many questions with the instant
+    model."""
     (folder / "instant.py").write_text(MODEL)
+    write_questions(folder, number)
     seats = ["--judge", "instant:Instant", "--debater", "instant:Instant:temperature=1"]
     argv = [
         "run",
         "debate:rounds=3",
         "--task",
-        "dossier:words=100",
+        f"custom:file={QUESTIONS},answers=right+wrong,label=right,label_is=text,passage=passage",
         *seats,
         "--limit",
         str(number),
