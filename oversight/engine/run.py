@@ -90,7 +90,7 @@ def play_plan(
             log.begin(*begun)
         server = Serving(log.writer.con, log.path) if sharing is None else sharing.serve(log)
         progress.planned, progress.models = len(plan), tuple(plan.models)
-        with _rare_collections():
+        with _for_thousands():
             stopped = _run_loop(_play_all(plan, log, progress, retry_failed, budget, shared))
         status = (
             "stopped"
@@ -131,15 +131,19 @@ def play_plan(
 
 
 @contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Have Python look for cyclic garbage less often, and not among what was there before: with thousands of
-    episodes in flight that search is a quarter of the engine's time, and finds next to nothing."""
-    before = gc.get_threshold()
+def _for_thousands() -> Iterator[None]:
+    """The interpreter as thousands of episodes in flight need it. Cyclic garbage is looked for less often, and not
+    among what was there before: that search is a quarter of the engine's time, and finds next to nothing. And the
+    thread that commits waits a millisecond for its turn, at each of a commit's dozens of steps, where it would wait
+    five: the episodes wait for it."""
+    before, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.freeze()
     gc.set_threshold(50_000, 20, 5)
+    sys.setswitchinterval(min(interval, 0.001))
     try:
         yield
     finally:
+        sys.setswitchinterval(interval)
         gc.set_threshold(*before)
         gc.unfreeze()
 

@@ -12,13 +12,15 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import duckdb
 
@@ -33,7 +35,10 @@ PAUSES = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0)
 MOST_ROWS, MOST_TEXT = 500, 4_000_000
 """Rows of one statement, and their characters (which DuckDB holds several times over as it reads them); more are
 written by several statements in one transaction."""
-ENOUGH = 100
+LITERAL = 100_000
+"""Characters that a statement holds itself. DuckDB reads a statement while it keeps Python from running, at some ten
+nanoseconds a character; a longer text lies in a file of memory, which it reads beside the loop."""
+ENOUGH = 300
 """Waiters of a group that is not kept back for more: a commit then costs little beside its rows."""
 
 
@@ -45,6 +50,7 @@ class Writer:
         self.con = open_for_writing(path)
         self._columns = self._types()
         self._prepared: set[str] = set()
+        self._page = _Page()
         self._rows: dict[str, list[Row]] = {}
         self._first: list[str] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -64,9 +70,9 @@ class Writer:
         ).fetchall()
         return dict(rows)
 
-    def _prepare(self, table: str) -> None:
-        """Have DuckDB plan the insert into a table once: rows come to it as one JSON text, a list for each column.
-        It raises where a value does not fit its column."""
+    def _prepare(self, name: str, table: str, source: str) -> None:
+        """Have DuckDB plan an insert into a table once: rows come to it as one JSON text, a list for each column,
+        from `source`. It raises where a value does not fit its column."""
         types = self._columns[table]
         form = json.dumps({f"c{i}": [_FORMS.get(kind, kind)] for i, kind in enumerate(types)})
         columns = ", ".join(
@@ -74,10 +80,10 @@ class Writer:
             for i, kind in enumerate(types)
         )
         self.con.execute(
-            f"PREPARE insert_{table} AS INSERT INTO {CATALOG}.{table} SELECT {columns} "
-            f"FROM (SELECT unnest(from_json_strict($1::VARCHAR, {literal(form)})))"
+            f"PREPARE {name} AS INSERT INTO {CATALOG}.{table} SELECT {columns} "
+            f"FROM (SELECT unnest(from_json_strict(content, {literal(form)})) FROM {source})"
         )
-        self._prepared.add(table)
+        self._prepared.add(name)
 
     def add(self, table: str, row: Row) -> None:
         """A row for the next group; its values in the table's column order."""
@@ -178,15 +184,24 @@ class Writer:
             raise
 
     def _write(self, table: str, rows: Sequence[Row]) -> None:
-        if table not in self._prepared:
-            self._prepare(table)
         text = _encoded({f"c{i}": column for i, column in enumerate(zip(*rows, strict=True))})
         if len(text) > MOST_TEXT and len(rows) > 1:
             half = len(rows) // 2
             self._write(table, rows[:half])
             self._write(table, rows[half:])
+            return
+        if len(text) > LITERAL:
+            self._page.write(text)
+            name, told, source = f"read_{table}", "", f"read_text({literal(self._page.path)})"
         else:
-            self.con.execute(f"EXECUTE insert_{table}({literal(text)})")
+            name, told, source = (
+                f"insert_{table}",
+                f"({literal(text)})",
+                "(SELECT $1::VARCHAR AS content)",
+            )
+        if name not in self._prepared:
+            self._prepare(name, table, source)
+        self.con.execute(f"EXECUTE {name}{told}")
 
     def write_now(self, rows: dict[str, list[Row]], first: list[str] | None = None) -> None:
         """Commit rows at once, from outside the event loop (a run's first and last row)."""
@@ -208,6 +223,30 @@ class Writer:
             self.failed = self.failed or _as_store_error(self.path, error)
         finally:
             self.con.close()
+            self._page.close()
+
+
+class _Page:
+    """A text in memory that DuckDB reads as a file; nobody else can, and nothing of it is left by a crash."""
+
+    def __init__(self) -> None:
+        if hasattr(os, "memfd_create") and Path("/proc/self/fd").exists():
+            self._file: IO[bytes] = os.fdopen(os.memfd_create("oversight"), "w+b", buffering=0)
+            self.path = f"/proc/self/fd/{self._file.fileno()}"
+        else:
+            self._file = tempfile.NamedTemporaryFile(buffering=0)  # noqa: SIM115
+            self.path = self._file.name
+
+    def write(self, text: str) -> None:
+        """Put a text in the place of the one before."""
+        whole = text.encode()
+        self._file.seek(0)
+        self._file.truncate()
+        while whole:
+            whole = whole[self._file.write(whole) :]
+
+    def close(self) -> None:
+        self._file.close()
 
 
 _FORMS = {"BLOB": "VARCHAR", "JSON": "VARCHAR"}
