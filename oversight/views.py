@@ -55,8 +55,9 @@ class View:
     user message; `images_hidden` says that some other seat does not see them. `round` counts this seat's
     acts of this kind from 1; for who judges, chooses or estimates it is the last round played. `choices` and
     `claims` are what there is to choose from and to estimate, where it is not the answers; `about` is the
-    move's text, `to` the title of whom a question is put to. `passage_name` says what the question hides from
-    some seat, "" where it hides nothing.
+    move's text, `to` the title of whom a question is put to. `asked` says that the judge has asked this seat, or
+    nobody in particular, since it last spoke. `passage_name` says what the question hides from some seat, "" where
+    it hides nothing.
     """
 
     seat: Seat
@@ -76,6 +77,7 @@ class View:
     claims: tuple[Answer, ...] = ()
     about: str = ""
     to: str = ""
+    asked: bool = False
     passage_name: str = ""
 
     @property
@@ -117,15 +119,22 @@ class Sight:
         heard: list[Line] = []
         notes: list[str] = []
         played = last = 0
+        asked = False
         for turn in turns:
             mine = turn.seat == name
             if mine:
                 played += turn.kind == act
                 if turn.private:
                     notes.append(turn.private)
-            last = max(last, turn.round)
+                if turn.kind == "speak":
+                    asked = False
+            if turn.round > last:
+                last = turn.round
             if mine or turn.visible_to is None or name in turn.visible_to:
-                heard.append(self._line(turn, mine))
+                line = self._line(turn, mine)
+                heard.append(line)
+                if line.role == "judge" and not mine and turn.to in (None, name):
+                    asked = True
         return View(
             seat=seat,
             act=act,
@@ -144,6 +153,7 @@ class Sight:
             claims=_lettered(claims) if claims else (),
             about=defuse(about) if about else "",
             to=to.title if to is not None else "",
+            asked=asked,
             passage_name=question.hides,
         )
 
@@ -153,7 +163,8 @@ class Sight:
         if found is None:
             twin = self._lines.get((id(turn), not mine))
             if twin is not None:
-                line = replace(twin[1], mine=mine)
+                t = twin[1]
+                line = Line(t.title, t.role, t.kind, t.round, t.text, t.lines, mine, t.to)
             else:
                 title, role = self._titles[turn.seat]
                 text = marked(turn.text, turn.quotes)
@@ -189,7 +200,15 @@ def unhelped(view: View) -> View:
     uses."""
     images = () if view.images_hidden else view.images
     return replace(
-        view, turns=(), notes=(), passage=None, answer=None, others=(), images=images, images_hidden=False
+        view,
+        turns=(),
+        notes=(),
+        passage=None,
+        answer=None,
+        others=(),
+        images=images,
+        images_hidden=False,
+        asked=False,
     )
 
 
@@ -212,6 +231,7 @@ def template_variables(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
         "about": view.about,
         "about_lines": quoted_lines(view.about) if view.about else "",
         "to": view.to,
+        "asked": view.asked,
         "passage_name": view.passage_name,
     }
     for name, value in params.items():
@@ -240,6 +260,7 @@ _RESERVED = frozenset(
         "about",
         "about_lines",
         "to",
+        "asked",
         "passage_name",
         "passage",
         "answer",
