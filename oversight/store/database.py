@@ -21,6 +21,10 @@ STORAGE = "v1.4.0"
 ROW_GROUP = 10_240
 """Rows that are compressed together. The last group is written anew at every checkpoint, and held in memory for it:
 a group of DuckDB's own 122,880 prompts is 100 MB."""
+BLOCK = 131_072
+"""Bytes of a new file's blocks, of which each column of a group takes one or more: of DuckDB's own 262,144 most would
+be empty, in memory as in the file. Smaller ones scatter what says where all the others are, and a file that is cut
+off is lost with that."""
 MEMORY = 1
 """GiB that DuckDB may hold in the writing process, for the readers it serves too, if its own bound (four fifths of
 the machine) is higher; what is more goes through files beside the database."""
@@ -70,6 +74,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     con = in_memory()
     try:
         con.execute("SET allow_persistent_secrets=false")
+        con.execute(f"SET default_block_size={BLOCK}")
         if _memory_limit(con) > MEMORY:
             con.execute(f"SET memory_limit='{MEMORY}GiB'")
         con.execute(f"SET temp_directory={literal(f'{path}.tmp')}")
@@ -165,7 +170,7 @@ def cannot_open(path: Path, error: duckdb.Error) -> StoreError:
     text = str(error)
     if damage := wal.refused(path, error):
         return damage
-    if "lock" in text.lower():
+    if re.search(r"\block\b", text.lower()):
         found = re.search(r"PID (\d+)", text)
         return HeldFile(path, int(found.group(1)) if found else None)
     if (
