@@ -12,7 +12,7 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store import wal
-from oversight.store.memory import in_memory
+from oversight.store.memory import in_memory, memory_limit
 
 SCHEMA = 3
 CATALOG = "oversight_db"
@@ -75,7 +75,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     try:
         con.execute("SET allow_persistent_secrets=false")
         con.execute(f"SET default_block_size={BLOCK}")
-        if _memory_limit(con) > MEMORY:
+        if _gibibytes(con) > MEMORY:
             con.execute(f"SET memory_limit='{MEMORY}GiB'")
         con.execute(f"SET temp_directory={literal(f'{path}.tmp')}")
         if wal.log_of(path).exists() and path.exists():  # opened to write, a log is written over
@@ -94,9 +94,9 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _memory_limit(con: duckdb.DuckDBPyConnection) -> float:
-    """GiB that DuckDB may hold in memory; it says "18.8 GiB"."""
-    number, unit = str(con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]).split()
+def _gibibytes(con: duckdb.DuckDBPyConnection) -> float:
+    """GiB that DuckDB may hold in memory."""
+    number, unit = memory_limit(con).split()
     return float(number) * {"KiB": 2**-20, "MiB": 2**-10, "GiB": 1.0, "TiB": 2**10}.get(unit, 0.0)
 
 

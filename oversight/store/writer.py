@@ -26,6 +26,7 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store.database import CATALOG, first_line, literal, open_for_writing
+from oversight.store.memory import forget_blocks, memory_limit
 
 Row = Sequence[Any]
 _Group = tuple[dict[str, list[Row]], list[str], list[asyncio.Future[None]]]
@@ -41,6 +42,9 @@ nanoseconds a character; a longer text lies in a file of memory, which it reads 
 ENOUGH = 300
 """Waiters of a group that is not kept back for more: a commit then costs little beside its rows."""
 
+EVERY = 5.0
+"""Seconds after which the writer looks again how much of the file DuckDB holds in memory."""
+
 
 class Writer:
     """Owns the file. `add` and `before` from the event loop only; `close` when done."""
@@ -51,6 +55,7 @@ class Writer:
         self._columns = self._types()
         self._prepared: set[str] = set()
         self._page = _Page()
+        self._limit, self._looked = memory_limit(self.con), time.monotonic()
         self._rows: dict[str, list[Row]] = {}
         self._first: list[str] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -143,6 +148,10 @@ class Writer:
                 self._loop.call_soon_threadsafe(self._committed, waiting, error)
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
+            if not error and time.monotonic() - self._looked > EVERY:
+                self._looked = time.monotonic()
+                with contextlib.suppress(duckdb.Error):  # it is not worth a run
+                    forget_blocks(self.con, self._limit)
 
     def _committed(self, waiting: list[asyncio.Future[None]], error: StoreError | None) -> None:
         if error:
