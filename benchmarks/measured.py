@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Speeches of 800 characters that compress as English does, the same in every run. SECONDS is what a call waits.
+# Speeches of 800 characters, no two alike, that compress as English does, the same in every run. SECONDS is what a call waits.
 MODEL = """
 import asyncio, os, random, time
 from oversight import Completion, Model
@@ -26,7 +26,7 @@ WORDS = ["".join(draw.choices("etaoinshrdlcum", k=draw.randint(2, 9))) for _ in 
 PARTS = [" ".join(draw.choices(WORDS, k=30))[:100] for _ in range(5000)]
 
 def speech(seed):
-    return " ".join(PARTS[seed * n % 5003 % 5000] for n in (1, 3, 7, 11, 13, 17, 19, 23))[:800]
+    return " ".join([PARTS[(seed >> n) % 4999] for n in (0, 7, 14, 21, 28, 35, 42, 49)])[:800]
 
 
 class Instant(Model):
