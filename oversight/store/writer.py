@@ -236,13 +236,15 @@ class Writer:
 
 
 class _Page:
-    """A text in memory that DuckDB reads as a file; nobody else can, and nothing of it is left by a crash."""
+    """A text in memory that DuckDB reads as a file; where there is no such memory, a temporary file. Nobody else can
+    read it."""
 
     def __init__(self) -> None:
-        if hasattr(os, "memfd_create") and Path("/proc/self/fd").exists():
+        try:
             self._file: IO[bytes] = os.fdopen(os.memfd_create("oversight"), "w+b", buffering=0)
             self.path = f"/proc/self/fd/{self._file.fileno()}"
-        else:
+            Path(self.path).stat()
+        except (AttributeError, OSError):  # not Linux, or a corner of it
             self._file = tempfile.NamedTemporaryFile(buffering=0)  # noqa: SIM115
             self.path = self._file.name
 

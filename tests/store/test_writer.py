@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import random
 import threading
 from datetime import datetime
@@ -29,6 +30,18 @@ def draft(n: int, text: str, score: float | None = 0.5) -> tuple[object, ...]:
     return (2**64 - 1 - n, 1, n, "sample", text, score, False)
 
 
+@pytest.fixture(params=["as it is", "as SQL", "by memory", "by a file"])
+def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How rows come to DuckDB."""
+    how = str(request.param)
+    if how != "as it is":
+        monkeypatch.setattr(module, "LITERAL", 10**9 if how == "as SQL" else 0)
+    if how == "by a file":
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    return how
+
+
+@pytest.mark.usefixtures("by")
 def test_every_text_and_number_comes_back_as_it_was(tmp_path: Path):
     writer = Writer(tmp_path / "w.duckdb")
     texts = [
@@ -84,6 +97,7 @@ def test_every_text_and_number_comes_back_as_it_was(tmp_path: Path):
     writer.close()
 
 
+@pytest.mark.usefixtures("by")
 @pytest.mark.parametrize("wrong", [-1, 2**64, "seven"])
 def test_a_value_that_does_not_fit_its_column_is_no_null(tmp_path: Path, wrong: object):
     writer = Writer(tmp_path / "w.duckdb")
@@ -91,6 +105,16 @@ def test_a_value_that_does_not_fit_its_column_is_no_null(tmp_path: Path, wrong: 
         writer.write_now({"labels": [(wrong, 1)]})
     assert writer.con.execute("SELECT count(*) FROM oversight_db.labels").fetchall() == [(0,)]
     writer.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="there is no file of memory here")
+def test_rows_that_come_by_memory_are_in_no_file(tmp_path: Path, by: str):
+    writer = Writer(tmp_path / "w.duckdb")
+    page = Path(writer._page.path)
+    assert page.is_relative_to("/proc/self/fd") == (by != "by a file")
+    assert by == "by a file" or str(page.readlink()).startswith("/memfd:")
+    writer.close()
+    assert not page.exists()
 
 
 def test_many_rows_are_written_by_several_statements_of_one_transaction(tmp_path: Path, monkeypatch):
