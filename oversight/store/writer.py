@@ -247,14 +247,16 @@ class _Page:
         except (AttributeError, OSError):  # not Linux, or a corner of it
             self._file = tempfile.NamedTemporaryFile(buffering=0)  # noqa: SIM115
             self.path = self._file.name
+        self._length = 0
 
     def write(self, text: str) -> None:
-        """Put a text in the place of the one before."""
-        whole = text.encode()
-        self._file.seek(0)
-        self._file.truncate()
-        while whole:
-            whole = whole[self._file.write(whole) :]
+        """Put a text in the place of the one before. Each step lets other threads run, so there are few."""
+        whole, at, file = text.encode(), 0, self._file.fileno()
+        while at < len(whole):
+            at += os.pwrite(file, whole[at:] if at else whole, at)
+        if at < self._length:
+            os.ftruncate(file, at)
+        self._length = at
 
     def close(self) -> None:
         self._file.close()
