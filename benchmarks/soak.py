@@ -1,6 +1,6 @@
 """A long run against a bad network: whether it stays as small and as fast as it began, and loses nothing.
 
-    python benchmarks/soak.py [--minutes 30] [--every 5] [--trace] [--keep DIR]
+    python benchmarks/soak.py [--minutes 30 | --questions N] [--every 5] [--trace] [--keep DIR]
 
 Four judges and two debaters play nine protocols against a loopback server that turns calls away, fails,
 hangs, cuts connections, says nothing, nonsense or far too much, and goes away for a while; a reader asks the
@@ -544,8 +544,8 @@ def soak(options: argparse.Namespace, folder: Path) -> int:
         pace = statistics.mean(
             [s["rate"] for s in taken if s["tasks"] > 100] or [first["calls"] / first["seconds"]]
         )
-        limit = max(12, round(options.minutes * 60 * pace / (first["calls"] / 6)))
-        print(f"{pace:.0f} calls/s; {limit:,} questions for {options.minutes:g} minutes\n")
+        limit = options.questions or max(12, round(options.minutes * 60 * pace / (first["calls"] / 6)))
+        print(f"{pace:.0f} calls/s; {limit:,} questions\n")
         told, taken = run_child(folder, urls, limit, options)
         counts = end()
     flat = slopes(taken)
@@ -568,6 +568,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--questions", type=int, help="about 200 calls each; instead of --minutes")
     parser.add_argument("--every", type=float, default=5, help="seconds between two samples")
     parser.add_argument("--trace", action="store_true", help="also say where memory grew")
     parser.add_argument("--keep", type=Path, help="leave database and samples in this folder")
