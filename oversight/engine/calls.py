@@ -208,6 +208,7 @@ class Caller:
         kind = kind_of(request)
         self.log.add_call(key, model, kind, request, messages, sample, completion, started, seconds, tried)
         await self.log.durable()
+        self.log.keep(key, model, messages, completion)
         self.made += 1
         self.untold += completion.prompt_tokens is None or completion.completion_tokens is None
         self.prompt_tokens += completion.prompt_tokens or 0

@@ -264,6 +264,9 @@ class Guest:
         place = self._places[id(model)]
         self._add("call", key, place, asked, sample, plain(completion), plain(started), seconds, attempts)
 
+    def keep(self, key: int, model: Model, messages: Sequence[int], completion: Completion) -> None:
+        """The owner remembers."""
+
     def add_failure(self, key: int, model: Model, at: datetime, error: CallFailed) -> None:
         said = without_keys(str(error))
         self._add("failure", key, self._places[id(model)], plain(at), error.reason, said)
