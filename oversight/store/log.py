@@ -10,11 +10,9 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +23,12 @@ from oversight.moves import Choose, Estimate, Quote, Seat, Turn, Verdict
 from oversight.player import Player
 from oversight.prompts import Template
 from oversight.question import Image, Label, content_key
-from oversight.recent import Recent
 from oversight.secrecy import without_keys
-from oversight.store.database import CATALOG, first_line, literal
+from oversight.store.database import CATALOG, literal
 from oversight.store.keys import Keys, Statuses, read_keys
+from oversight.store.replies import Replies
 from oversight.store.writer import Writer
 from oversight.text import count_words
-
-_CALL_COLUMNS = (
-    "call, model, messages, text, private, stop_reason, scores, token_ids, logprobs, prompt_tokens, completion_tokens, "
-    "cached_tokens, cost, provider_id, cache_write_tokens, reasoning_tokens, unlisted, served, notes"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +65,7 @@ class Log:
         self._labels: dict[int, int] = dict(labels)
         unused = "SELECT call FROM calls WHERE call NOT IN (SELECT call FROM uses WHERE paid)"
         self._unused = {key for (key,) in self._reading.execute(unused).fetchall()}
-        self._wanted: dict[int, asyncio.Future[tuple[Any, ...] | None]] = {}
-        self._asking = False
-        self._reader = ThreadPoolExecutor(1, "oversight-reader")
-        self._lately: Recent[int, tuple[int, list[int], Completion]] = Recent(_size, LATELY)
+        self._replies = Replies(self.writer.con, path)
         self._models: dict[int, int] = {}
         self.finished = Statuses.read(self._reading, "SELECT episode, status FROM verdicts WHERE final")
         """Final verdicts there were when the run began: episode key → status."""
@@ -190,74 +180,18 @@ class Log:
         return bool(self._reading.execute(f"SELECT 1 FROM calls WHERE {wanted} LIMIT 1").fetchall())
 
     async def get_call(self, key: int, model: Model, messages: Sequence[int]) -> Completion:
-        """A stored completion. Asked for by many at once, they are read in one query; those of late are remembered."""
-        kept = self._lately.find(key)
-        if kept is not None and kept[:2] == (self._model(model), list(messages)):
-            return kept[2]
-        row = await self._row_of(key)
-        if row is None:  # another process brought it a moment ago: it is being committed
+        """A stored completion."""
+        found = await self._replies.get(key, self._model(model), messages)
+        if found is None:  # another process brought it a moment ago: it is being committed
             await self.durable()
-            row = await self._row_of(key)
-        if row is None:
+            found = await self._replies.get(key, self._model(model), messages)
+        if found is None:
             raise StoreError(f"call {key:016x} has gone from {self.path}; is something else writing to it?")
-        if row[1] != self._model(model) or list(row[2]) != list(messages):
-            raise StoreError(
-                f"two calls in {self.path} share the key {key:016x}: please report this; use a new --db"
-            )
-        found = Completion(
-            text=row[3], private=row[4], stop=row[5], scores=_tuple(row[6]), token_ids=_tuple(row[7]),
-            logprobs=_tuple(row[8]), prompt_tokens=row[9], completion_tokens=row[10], cached_tokens=row[11],
-            cost=row[12], provider_id=row[13], cache_write_tokens=row[14], reasoning_tokens=row[15],
-            unlisted=_tuple(row[16]) or (), served=row[17], notes=row[18] or "",
-        )  # fmt: skip
-        self.keep(key, model, messages, found)
         return found
 
     def keep(self, key: int, model: Model, messages: Sequence[int], completion: Completion) -> None:
         """Remember for a while what a call in the file came to."""
-        self._lately.put(key, (self._model(model), list(messages), completion))
-
-    async def _row_of(self, key: int) -> tuple[Any, ...] | None:
-        future = self._wanted.get(key)
-        if future is None:
-            future = self._wanted[key] = asyncio.get_running_loop().create_future()
-            if not self._asking:
-                self._asking = True
-                asyncio.get_running_loop().call_soon(self._ask)
-        return await asyncio.shield(future)
-
-    def _ask(self) -> None:
-        """Read what is wanted, in a thread: keys are hashes, so a query looks through the whole table however few it
-        is asked for. What is wanted meanwhile gathers for the next one."""
-        wanted, self._wanted = self._wanted, {}
-        asked = asyncio.get_running_loop().run_in_executor(self._reader, self._rows_of, list(wanted))
-        asked.add_done_callback(partial(self._told, wanted))
-
-    def _rows_of(self, keys: Sequence[int]) -> dict[int, tuple[Any, ...]]:
-        with self.writer.con.cursor() as own:
-            own.execute(f"USE {CATALOG}")
-            found = f"SELECT {_CALL_COLUMNS} FROM calls WHERE call IN ({', '.join(map(str, keys))})"
-            return {row[0]: row for row in own.execute(found).fetchall()}
-
-    def _told(
-        self,
-        wanted: Mapping[int, asyncio.Future[tuple[Any, ...] | None]],
-        asked: asyncio.Future[dict[int, tuple[Any, ...]]],
-    ) -> None:
-        if asked.cancelled():  # as the loop ends
-            return
-        error = asked.exception()
-        for key, future in wanted.items():
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(asked.result().get(key))
-            else:
-                future.set_exception(StoreError(f"{self.path} could not be read: {first_line(str(error))}"))
-                future.exception()  # there may be nobody left to hear it
-        self._asking = bool(self._wanted)
-        if self._asking:
-            self._ask()
+        self._replies.keep(key, self._model(model), messages, completion)
 
     def add_call(
         self,
@@ -516,14 +450,11 @@ class Log:
         return self.writer.durable()
 
     def close(self) -> None:
-        self._reader.shutdown()
+        self._replies.close()
         self._reading.close()
         self.writer.close()
 
 
-LATELY = 10_000_000
-"""Characters of replies that are remembered, twice over: judges of one debate play it within a short time of each
-other."""
 CHOSEN, READ = 1_000_000, 1_000
 """What uses of choices, and of verdicts, are numbered in steps of; those of a turn begin with 0."""
 
@@ -548,12 +479,6 @@ def _in_order(verdict: Verdict, order: Sequence[int]) -> tuple[int | None, list[
     return (order[verdict.choice] if verdict.choice is not None else None), probabilities
 
 
-def _size(key: int, kept: tuple[int, list[int], Completion]) -> int:
-    """What a remembered completion takes, in characters."""
-    c = kept[2]
-    return 1000 + len(c.text) + len(c.private) + 40 * (len(c.token_ids or ()) + len(c.logprobs or ()))
-
-
 def _now() -> datetime:
     """UTC, as the store keeps times."""
     return datetime.now(UTC).replace(tzinfo=None)
@@ -561,7 +486,3 @@ def _now() -> datetime:
 
 def _list(values: Sequence[Any] | None) -> list[Any] | None:
     return None if values is None else list(values)
-
-
-def _tuple(values: Sequence[Any] | None) -> tuple[Any, ...] | None:
-    return tuple(values) if values is not None else None

@@ -62,13 +62,13 @@ def test_calls_wanted_at_once_are_read_by_few_queries_in_another_thread(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, bool]] = []
-    real = log._rows_of
+    real = log._replies._rows_of
 
     def rows_of(keys: Any) -> Any:
         asked.append((len(keys), threading.current_thread() is threading.main_thread()))
         return real(keys)
 
-    monkeypatch.setattr(log, "_rows_of", rows_of)
+    monkeypatch.setattr(log._replies, "_rows_of", rows_of)
     assert found(log, list(range(100)) * 2) == [completion(n) for n in range(100)] * 2
     assert asked == [(100, False)]
     assert found(log, [7, 5]) == [completion(7), completion(5)]
@@ -90,12 +90,12 @@ def test_a_call_that_is_not_there_and_a_file_that_cannot_be_read_are_said(
     def broken(keys: Any) -> Any:
         raise OSError("Input/output error")
 
-    monkeypatch.setattr(log, "_rows_of", broken)
+    monkeypatch.setattr(log._replies, "_rows_of", broken)
     with pytest.raises(StoreError, match="could not be read: Input/output error"):
         found(log, [8, 9])
 
 
 def test_what_is_kept_need_not_be_read(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "_rows_of", None)
+    monkeypatch.setattr(log._replies, "_rows_of", None)
     log.keep(5, Mine(), [Message("user", "Well?").key], completion(5))
     assert found(log, [5]) == [completion(5)]
