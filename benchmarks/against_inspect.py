@@ -4,9 +4,10 @@
                                          [--repeat 3] [--inspect ENVIRONMENT]
 
 Three rounds, two debaters at once and a judge (seven calls), the same file of questions with passages of 590
-characters, speeches of 800, models that answer at once or after `--latency` seconds. Inspect is installed in an environment of its own, made in a temporary folder
-unless `--inspect` names one. It gets an instant model of its own instead of its mockllm, which would download a
-vocabulary and count tokens with it: what is measured is what it does around the calls.
+characters, speeches of 800, models that answer at once or after `--latency` seconds. Inspect is installed in an
+environment of its own, made in a temporary folder unless `--inspect` names one. It gets an instant model of its own
+instead of its mockllm, which would download a vocabulary and count tokens with it: what is measured is what it does
+around the calls.
 """
 
 from __future__ import annotations

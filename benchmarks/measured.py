@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Speeches of 800 characters, no two alike, that compress as English does, the same in every run. SECONDS is what a call waits.
+# Speeches of 800 characters, no two alike, that compress as English does, the same in every run. SECONDS is what a
+# call waits.
 MODEL = """
 import asyncio, os, random, time
 from oversight import Completion, Model

@@ -265,7 +265,7 @@ class Guest:
         self._add("call", key, place, asked, sample, plain(completion), plain(started), seconds, attempts)
 
     def keep(self, key: int, model: Model, messages: Sequence[int], completion: Completion) -> None:
-        """The owner remembers."""
+        """Who wants it again asks the owner."""
 
     def add_failure(self, key: int, model: Model, at: datetime, error: CallFailed) -> None:
         said = without_keys(str(error))
