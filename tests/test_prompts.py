@@ -56,6 +56,29 @@ def test_remembered_messages_are_those_that_would_be_rendered(source: str):
             assert shown(source, {"x": x}) == plain
 
 
+def test_a_seat_is_asked_until_it_speaks_and_by_what_it_sees():
+    said = Turn("speak", "A", 1, "It was Mira.")
+    to_all, to_a, to_b = (Turn("ask", "judge", 1, "Why?", to=to) for to in (None, "A", "B"))
+    unseen = Turn("ask", "judge", 1, "Why?", visible_to=("judge", "B"))
+    answered = Turn("answer", "A", 1, "For the clock goes.")
+    by_b = Turn("ask", "B", 1, "Where?", to="A")
+    sight = Sight(QUESTION, (0, 1), (JUDGE, A, B))
+    for turns, a, b in (
+        ((said,), False, False),
+        ((said, to_all), True, True),
+        ((said, to_a), True, False),
+        ((said, to_b), False, True),
+        ((said, unseen), False, True),
+        ((said, by_b), False, False),
+        ((to_all, answered), True, True),
+        ((to_all, said), False, True),
+        ((to_all, said, to_a), True, True),
+    ):
+        views = [sight.view(turns, seat, "speak", reads=True) for seat in (A, B)]
+        assert [view.asked for view in views] == [a, b], turns
+        assert not sight.view(turns, JUDGE, "judge", reads=False).asked
+
+
 def test_values_that_are_equal_and_print_otherwise_are_not_taken_for_each_other():
     template = template_from("{% call user() %}{{ x }}{% endcall %}", "t")
     looking = Sight(QUESTION, (0, 1), (JUDGE,)).view((), JUDGE, "judge", reads=False)
