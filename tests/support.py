@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from oversight.store.memory import memory_limit, patiently
 
 TASK = '''
 """Invented questions about who did what, with a passage that says so."""
@@ -81,3 +87,25 @@ def content(path: Path) -> dict[str, list[str]]:
                 f"{table} has equal rows"
             )
     return found
+
+
+@contextmanager
+def lack_of_memory(con: duckdb.DuckDBPyConnection, seconds: float = 0.5) -> Iterator[threading.Event]:
+    """DuckDB has none for whoever wants some, for so long from the block's beginning; then the event is set."""
+    limit, over, own = memory_limit(con), threading.Event(), con.cursor()
+    held = dict(own.execute("SELECT tag, memory_usage_bytes FROM duckdb_memory()").fetchall())
+    used = sum(held.values()) - held["BASE_TABLE"] + 64 * 1024
+    own.execute(f"SET memory_limit = '{used}B'")
+
+    def end() -> None:
+        time.sleep(seconds)
+        over.set()
+        patiently(lambda: own.execute(f"SET memory_limit = '{limit}'"))
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    try:
+        yield over
+    finally:
+        thread.join()
+        own.close()

@@ -26,6 +26,7 @@ from oversight.question import Image, Label, content_key
 from oversight.secrecy import without_keys
 from oversight.store.database import CATALOG, literal
 from oversight.store.keys import Keys, Statuses, read_keys
+from oversight.store.memory import patiently
 from oversight.store.replies import Replies
 from oversight.store.writer import Writer
 from oversight.text import count_words
@@ -61,16 +62,15 @@ class Log:
         self._reading.execute(f"USE {CATALOG}")
         self._known = {name: self._keys(name) for name in _ONCE}
         self._calls = self._keys("calls")
-        labels = self._reading.execute("SELECT question, label FROM labels").fetchall()
-        self._labels: dict[int, int] = dict(labels)
+        self._labels: dict[int, int] = dict(self._read("SELECT question, label FROM labels"))
         unused = "SELECT call FROM calls WHERE call NOT IN (SELECT call FROM uses WHERE paid)"
-        self._unused = {key for (key,) in self._reading.execute(unused).fetchall()}
-        self._replies = Replies(self.writer.con, path)
+        self._unused = {key for (key,) in self._read(unused)}
+        self._replies = Replies(self.writer.con, path, self.writer.reads)
         self._models: dict[int, int] = {}
         self.finished = Statuses.read(self._reading, "SELECT episode, status FROM verdicts WHERE final")
         """Final verdicts there were when the run began: episode key → status."""
         failed = "SELECT DISTINCT episode FROM verdicts WHERE NOT final AND status = 'failed'"
-        found = {key for (key,) in self._reading.execute(failed).fetchall()}
+        found = {key for (key,) in self._read(failed)}
         self.unread = {key for key in found if self.finished.get(key) != "failed"}
         """Episodes that have a verdict, but of which a further reading failed."""
         self._used: dict[int, set[tuple[int, str, int]]] = {}
@@ -143,6 +143,15 @@ class Log:
             self._played.pop(episode, None)
         self._played.update(self._open_turns(f"AND episode IN ({', '.join(map(str, episodes))})"))
 
+    def _read(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement."""
+
+        def read() -> list[tuple[Any, ...]]:
+            with self.writer.reads:
+                return self._reading.execute(sql).fetchall()
+
+        return patiently(read)
+
     def _keys(self, table: str) -> Keys:
         return read_keys(self._reading, f"SELECT {_ONCE.get(table) or table[:-1]} FROM {table}")
 
@@ -151,18 +160,18 @@ class Log:
         done = "SELECT episode FROM verdicts GROUP BY episode HAVING NOT bool_or(status = 'failed')"
         unfinished = f"episode NOT IN ({done}) {only}"  # nosec: no input
         quotes: dict[tuple[int, int], list[Quote]] = {}
-        for episode, turn, *rest in self._reading.execute(
+        for episode, turn, *rest in self._read(
             'SELECT episode, turn, "start", "end", verified, passage_start, passage_end, cut FROM quotes '
             f"WHERE {unfinished} ORDER BY episode, turn, quote"
-        ).fetchall():
+        ):
             quotes.setdefault((episode, turn), []).append(Quote(*rest))
         turns: dict[int, dict[int, Turn]] = {}
         for (
             episode, turn, kind, seat, round_, text, private, full, cut, visible, to, placebo
-        ) in self._reading.execute(
+        ) in self._read(
             'SELECT episode, turn, kind, seat, round, text, private, "full", cut, visible_to, addressed, placebo '
             f"FROM turns WHERE {unfinished}"
-        ).fetchall():  # fmt: skip
+        ):  # fmt: skip
             turns.setdefault(episode, {})[turn] = Turn(
                 kind, seat, round_, text, private, full, cut, tuple(quotes.get((episode, turn), ())),
                 tuple(visible) if visible is not None else None, to, bool(placebo),
@@ -177,7 +186,7 @@ class Log:
     def has_scores(self, model: Model) -> bool:
         """Whether a stored reply of a model has log-probs."""
         wanted = f"model = {content_key('model', model.identity)} AND scores IS NOT NULL"
-        return bool(self._reading.execute(f"SELECT 1 FROM calls WHERE {wanted} LIMIT 1").fetchall())
+        return bool(self._read(f"SELECT 1 FROM calls WHERE {wanted} LIMIT 1"))
 
     async def get_call(self, key: int, model: Model, messages: Sequence[int]) -> Completion:
         """A stored completion."""
@@ -234,13 +243,11 @@ class Log:
 
     def batches_of(self, model: Model) -> list[tuple[str, datetime, str | None, list[int]]]:
         """Batches of a model with calls that never came: tag, time, the provider's name and those calls."""
-        rows = self._reading.execute(
+        rows = self._read(
             "SELECT batch, min(sent), max(provider_id), flatten(list(calls)) FROM batches "
             f"WHERE model = {content_key('model', model.identity)} GROUP BY batch ORDER BY min(sent)"
-        ).fetchall()
-        failed = dict(
-            self._reading.execute("SELECT call, max(happened) FROM failures GROUP BY call").fetchall()
         )
+        failed = dict(self._read("SELECT call, max(happened) FROM failures GROUP BY call"))
         left = []
         for tag, sent, name, keys in rows:
             # A call that came to nothing there is made anew.
@@ -383,9 +390,8 @@ class Log:
         Those of verdicts on the way stay, and are not written twice."""
         of, tail = f"episode = {episode.key}", f"episode = {episode.key} AND turn >= {turns}"
         kept = f"SELECT turn, seat, call FROM uses WHERE {of} AND turn < {turns}"
-        self._used[episode.key] = set(self._reading.execute(kept).fetchall())
-        paid = self._reading.execute(f"SELECT call FROM uses WHERE paid AND {tail}")
-        self._unused.update(call for (call,) in paid.fetchall())
+        self._used[episode.key] = set(self._read(kept))
+        self._unused.update(call for (call,) in self._read(f"SELECT call FROM uses WHERE paid AND {tail}"))
         self.writer.before(f"DELETE FROM uses WHERE {tail}")
 
     def add_uses(self, episode: Episode, index: int, seat: str, uses: Sequence[int], first: int = 0) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import duckdb
 
+T = TypeVar("T")
+
 KEPT = 16 * 2**20
 """Bytes of a file's blocks that `forget_blocks` leaves in memory."""
+PAUSES = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0)
+"""Seconds before that is tried again for which there was no memory."""
 
 
 def in_memory(config: Mapping[str, str] | None = None) -> duckdb.DuckDBPyConnection:
@@ -24,15 +30,32 @@ def memory_limit(con: duckdb.DuckDBPyConnection) -> str:
     return str(con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
 
 
+def patiently(act: Callable[[], T]) -> T:
+    """What it comes to; where the statement of a reader holds all the memory there is, as soon as it lets some go."""
+    for pause in PAUSES:
+        try:
+            return act()
+        except duckdb.OutOfMemoryException:
+            time.sleep(pause)
+    return act()
+
+
 def forget_blocks(con: duckdb.DuckDBPyConnection, limit: str, kept: int = KEPT) -> None:
     """Have DuckDB let go of the blocks of files that it holds for whoever may read them again, but for `kept` bytes,
-    where there are twice as many: it would hold them up to its limit, which is `limit` before and after. What
-    statements under way hold stays."""
+    where there are twice as many: it would hold them up to its limit, which is `limit` before and after.
+
+    The limit is lower for a moment, in which no other statement may be under way: one that takes more than `kept`
+    would be told that there is no memory.
+    """
     held = dict(con.execute("SELECT tag, memory_usage_bytes FROM duckdb_memory()").fetchall())
     if held["BASE_TABLE"] <= 2 * kept:
         return
+    lower, back = (
+        f"SET memory_limit = '{most}'"
+        for most in (f"{sum(held.values()) - held['BASE_TABLE'] + kept}B", limit)
+    )
     try:
-        with contextlib.suppress(duckdb.OutOfMemoryException):  # a statement has just taken more
-            con.execute(f"SET memory_limit = '{sum(held.values()) - held['BASE_TABLE'] + kept}B'")
+        with contextlib.suppress(duckdb.OutOfMemoryException):  # it cannot be: then the limit is as it was
+            con.execute(f"{lower}; {back}")
     finally:
-        con.execute(f"SET memory_limit = '{limit}'")
+        patiently(lambda: con.execute(back))

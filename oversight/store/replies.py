@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import duckdb
@@ -15,6 +16,7 @@ from oversight.errors import StoreError
 from oversight.models.interface import Completion
 from oversight.recent import Recent
 from oversight.store.database import CATALOG, first_line
+from oversight.store.memory import patiently
 
 LATELY = 10_000_000
 """Characters of replies that are remembered, twice over: judges of one debate play it within a short time of each
@@ -32,8 +34,8 @@ _Kept = tuple[int, list[int], Completion]
 class Replies:
     """Looks calls up by their keys. All but what its own thread does on the event loop."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, path: Path) -> None:
-        self._con, self._path = con, path
+    def __init__(self, con: duckdb.DuckDBPyConnection, path: Path, reads: Lock) -> None:
+        self._con, self._path, self._reads = con, path, reads
         self._lately: Recent[int, _Kept] = Recent(_size, LATELY)
         self._wanted: dict[int, asyncio.Future[_Row | None]] = {}
         self._asking = False
@@ -75,9 +77,13 @@ class Replies:
         asked.add_done_callback(partial(self._told, wanted))
 
     def _rows_of(self, keys: Sequence[int]) -> dict[int, _Row]:
-        with self._con.cursor() as own:
-            found = f"SELECT {_COLUMNS} FROM {CATALOG}.calls WHERE call IN ({', '.join(map(str, keys))})"
-            return {row[0]: row for row in own.execute(found).fetchall()}
+        found = f"SELECT {_COLUMNS} FROM {CATALOG}.calls WHERE call IN ({', '.join(map(str, keys))})"
+
+        def read() -> dict[int, _Row]:
+            with self._reads, self._con.cursor() as own:
+                return {row[0]: row for row in own.execute(found).fetchall()}
+
+        return patiently(read)
 
     def _told(
         self, wanted: Mapping[int, asyncio.Future[_Row | None]], asked: asyncio.Future[dict[int, _Row]]

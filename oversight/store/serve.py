@@ -267,6 +267,15 @@ def filter_sql(con: duckdb.DuckDBPyConnection) -> str:
         FROM (SELECT {tree} AS tree)), false)"""
 
 
+def anybody_connected(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a client is connected to a server of this DuckDB, or was and went without taking its leave."""
+    served = "SELECT 1 FROM duckdb_functions() WHERE function_name = 'quack_active_connections'"
+    return bool(
+        con.execute(served).fetchall()
+        and con.execute("SELECT 1 FROM quack_active_connections() LIMIT 1").fetchall()
+    )
+
+
 def note_path(database_path: str | Path) -> Path:
     """Where the writer of a database leaves its note."""
     real = os.path.realpath(database_path)

@@ -26,13 +26,12 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store.database import CATALOG, first_line, literal, open_for_writing
-from oversight.store.memory import forget_blocks, memory_limit
+from oversight.store.memory import forget_blocks, memory_limit, patiently
+from oversight.store.serve import anybody_connected
 
 Row = Sequence[Any]
 _Group = tuple[dict[str, list[Row]], list[str], list[asyncio.Future[None]]]
 
-PAUSES = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0)
-"""Seconds before a commit for which there was no memory is tried again."""
 MOST_ROWS, MOST_TEXT = 500, 4_000_000
 """Rows of one statement, and their characters (which DuckDB holds several times over as it reads them); more are
 written by several statements in one transaction."""
@@ -61,6 +60,8 @@ class Writer:
         self._waiting: list[asyncio.Future[None]] = []
         self._coming = False
         self._free = True
+        self.reads = threading.Lock()
+        """Held by whoever of this process reads the file: DuckDB is not made to forget it meanwhile."""
         self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failed: StoreError | None = None
@@ -138,7 +139,7 @@ class Writer:
         while (group := self._queue.get()) is not None:
             rows, first, waiting = group
             try:
-                self._commit_somehow(rows, first)
+                self._commit(rows, first)
             except Exception as problem:  # whatever it was, those who wait must hear of it
                 self.failed = _as_store_error(self.path, problem)
             assert self._loop is not None
@@ -148,10 +149,8 @@ class Writer:
                 self._loop.call_soon_threadsafe(self._committed, waiting, error)
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
-            if not error and time.monotonic() - self._looked > EVERY:
-                self._looked = time.monotonic()
-                with contextlib.suppress(duckdb.Error):  # it is not worth a run
-                    forget_blocks(self.con, self._limit)
+            if not error:
+                self._forget()
 
     def _committed(self, waiting: list[asyncio.Future[None]], error: StoreError | None) -> None:
         if error:
@@ -168,16 +167,22 @@ class Writer:
         if not error and (self._waiting or self._rows):
             self._send_soon()
 
-    def _commit_somehow(self, rows: dict[str, list[Row]], first: list[str]) -> None:
-        """Commit; where a reader's statement holds all the memory there is, as soon as it lets some go."""
-        for pause in PAUSES:
-            try:
-                return self._commit(rows, first)
-            except duckdb.OutOfMemoryException:
-                time.sleep(pause)
-        return self._commit(rows, first)
+    def _forget(self) -> None:
+        """Every few seconds, have DuckDB let go of blocks of the file that nobody reads."""
+        if time.monotonic() - self._looked < EVERY or not self.reads.acquire(blocking=False):
+            return
+        try:
+            self._looked = time.monotonic()
+            with contextlib.suppress(duckdb.Error):  # it is not worth a run
+                if not anybody_connected(self.con):
+                    forget_blocks(self.con, self._limit)
+        finally:
+            self.reads.release()
 
     def _commit(self, rows: dict[str, list[Row]], first: list[str]) -> None:
+        patiently(lambda: self._try_commit(rows, first))
+
+    def _try_commit(self, rows: dict[str, list[Row]], first: list[str]) -> None:
         con = self.con
         con.execute("BEGIN")
         try:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import lack_of_memory
 
 from oversight.errors import StoreError
 from oversight.models.interface import Completion, Message, Model, Request, Sampling
+from oversight.store import memory
+from oversight.store.database import CATALOG
 from oversight.store.log import Log
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
@@ -99,3 +103,31 @@ def test_what_is_kept_need_not_be_read(log: Log, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(log._replies, "_rows_of", None)
     log.keep(5, Mine(), [Message("user", "Well?").key], completion(5))
     assert found(log, [5]) == [completion(5)]
+
+
+def test_a_reply_waits_for_memory_that_a_reader_holds(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Really: there is none, and half a second later there is."""
+    monkeypatch.setattr(memory, "PAUSES", (0.05,) * 1000)
+    log.writer.con.execute(f"CHECKPOINT {CATALOG}")
+    with lack_of_memory(log.writer.con) as over:
+        assert found(log, [7, 5]) == [completion(7), completion(5)]
+        assert over.is_set()
+
+
+def test_who_reads_holds_the_file_in_memory(log: Log) -> None:
+    """Replies are not read, nor anything else, while DuckDB is made to forget (see `Writer.reads`)."""
+    asked: list[bool] = []
+
+    def forgotten() -> None:
+        asked.append(reading.done())
+        log.writer.reads.release()
+
+    with ThreadPoolExecutor(2) as pool:
+        log.writer.reads.acquire()
+        reading = pool.submit(found, log, [7])
+        threading.Timer(0.3, forgotten).start()
+        assert reading.result(60) == [completion(7)] and asked.pop() is False
+        log.writer.reads.acquire()
+        reading = pool.submit(log.has_scores, Mine())
+        threading.Timer(0.3, forgotten).start()
+        assert reading.result(60) is True and asked == [False]

@@ -7,6 +7,7 @@ import math
 import os
 import random
 import threading
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,13 @@ from typing import Any
 import duckdb
 import pytest
 from hostile import TEXTS
+from support import lack_of_memory
 
 from oversight.errors import StoreError
+from oversight.store import memory
 from oversight.store import writer as module
+from oversight.store.reading import open_reader
+from oversight.store.serve import serve
 from oversight.store.writer import Writer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901)
@@ -130,25 +135,47 @@ def test_many_rows_are_written_by_several_statements_of_one_transaction(tmp_path
 
 
 def test_a_commit_waits_for_memory_that_a_reader_holds(tmp_path: Path, monkeypatch):
+    """Really: there is none, and half a second later there is."""
+    monkeypatch.setattr(memory, "PAUSES", (0.05,) * 1000)
     writer = Writer(tmp_path / "w.duckdb")
-    real, tries = writer._commit, []
+    with lack_of_memory(writer.con) as over:
 
-    def short(*group: object) -> None:
-        tries.append(1)
-        if len(tries) < 4:
-            raise duckdb.OutOfMemoryException("failed to allocate data")
-        real(*group)  # type: ignore[arg-type]
+        async def go() -> None:
+            writer.add("drafts", draft(0, "said " * 100_000))
+            await writer.durable()
 
-    monkeypatch.setattr(writer, "_commit", short)
-    monkeypatch.setattr(module, "PAUSES", (0.001,) * 5)
-
-    async def go() -> None:
-        writer.add("drafts", draft(0, "said"))
-        await writer.durable()
-
-    asyncio.run(go())
-    assert len(tries) == 4
+        asyncio.run(go())
+        assert over.is_set()
     assert writer.con.execute("SELECT count(*) FROM oversight_db.drafts").fetchall() == [(1,)]
+    writer.close()
+
+
+def test_duckdb_forgets_blocks_where_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Who reads would be told that there is no memory, were it in just that moment."""
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    looked: list[int] = []
+    monkeypatch.setattr(module, "forget_blocks", lambda *told: looked.append(1))
+    writer = Writer(tmp_path / "w.duckdb")
+
+    def forgets() -> bool:
+        async def go() -> None:
+            writer.add("drafts", draft(0, "said"))
+            await writer.durable()
+
+        looked.clear()
+        asyncio.run(go())
+        time.sleep(0.2)  # the writer looks after it has told of the commit
+        return bool(looked)
+
+    assert forgets()
+    with writer.reads:
+        assert not forgets()
+    server = serve(writer.con, writer.path)
+    assert server is not None and forgets()
+    with open_reader(writer.path) as reader:
+        assert reader.sql("SELECT 1").rows == [(1,)] and not forgets()
+    assert forgets()
+    server.stop()
     writer.close()
 
 
