@@ -21,6 +21,8 @@ from oversight.store.memory import patiently
 LATELY = 10_000_000
 """Characters of replies that are remembered, twice over: judges of one debate play it within a short time of each
 other."""
+AT_ONCE = 10_000
+"""Rows of which DuckDB, given their places, unpacks only what holds them; without, all of the table."""
 
 _COLUMNS = (
     "call, model, messages, text, private, stop_reason, scores, token_ids, logprobs, prompt_tokens, completion_tokens, "
@@ -35,7 +37,8 @@ class Replies:
     """Looks calls up by their keys. All but what its own thread does on the event loop."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, path: Path, reads: Lock) -> None:
-        self._con, self._path, self._reads = con, path, reads
+        self._con, self._path, self._reads = con.cursor(), path, reads
+        self._con.execute(f"SET dynamic_or_filter_threshold = {AT_ONCE}")
         self._lately: Recent[int, _Kept] = Recent(_size, LATELY)
         self._wanted: dict[int, asyncio.Future[_Row | None]] = {}
         self._asking = False
@@ -77,11 +80,15 @@ class Replies:
         asked.add_done_callback(partial(self._told, wanted))
 
     def _rows_of(self, keys: Sequence[int]) -> dict[int, _Row]:
-        found = f"SELECT {_COLUMNS} FROM {CATALOG}.calls WHERE call IN ({', '.join(map(str, keys))})"
+        calls = f"{CATALOG}.calls"
+        places = f"SELECT rowid FROM {calls} WHERE call IN ({', '.join(map(str, keys))})"
 
         def read() -> dict[int, _Row]:
-            with self._reads, self._con.cursor() as own:
-                return {row[0]: row for row in own.execute(found).fetchall()}
+            with self._reads:
+                rows = self._con.execute(
+                    f"SELECT {_COLUMNS} FROM {calls} WHERE rowid IN ({places})"
+                ).fetchall()
+                return {row[0]: row for row in rows}
 
         return patiently(read)
 
@@ -106,6 +113,7 @@ class Replies:
     def close(self) -> None:
         """Let the thread end."""
         self._thread.shutdown()
+        self._con.close()
 
 
 def _size(key: int, kept: _Kept) -> int:
