@@ -65,13 +65,15 @@ class CallFailed(OversightError):
 
 class Transport(CallFailed):
     """No answer came. With `again`, the next attempt may bring one; not before `after` seconds, where the
-    provider named a time."""
+    provider named a time. `charged`: it was asked, and may charge for the reply that was lost."""
 
     reason = "transport"
 
-    def __init__(self, message: str, *, again: bool = True, after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, again: bool = True, after: float | None = None, charged: bool = False
+    ) -> None:
         super().__init__(message)
-        self.again, self.after = again, after
+        self.again, self.after, self.charged = again, after, charged
 
 
 class RateLimited(Transport):

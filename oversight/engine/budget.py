@@ -1,7 +1,8 @@
 """The limits of one run: how many calls it may make and what they may cost.
 
 Before a call is sent, the most it can cost is reserved; when its reply is there, what it did cost is spent
-and the rest is free again. Spent and reserved together never pass the limit, whatever is under way at once.
+and the rest is free again. A reply that was lost on its way, or cannot be used, counts as the most it can cost: the
+provider may charge for it. Spent and reserved together never pass the limit, whatever is under way at once.
 A call that does not fit waits while the calls under way may yet leave it room. Where they cannot, the run
 makes no further call: those under way finish, and calls found in the store are free as ever. The promise is
 as good as the estimate (`oversight.engine.tokens`): a prompt that comes to more is paid all the same.
@@ -50,12 +51,12 @@ class Budget:
         """Which limit ended the run; "" while none has."""
         self._refused = 0
         self._limit = None if max_cost is None else _pico(max_cost)
-        self._spent = self._reserved = 0
+        self._spent = self._reserved = self._lost = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def spent(self) -> float:
-        """US dollars of the calls that came back."""
+        """US dollars of the calls that came back, and the most that those cost whose reply was lost."""
         return self._spent / PICO
 
     @property
@@ -69,8 +70,9 @@ class Budget:
         if self.over == "calls":
             return f"{self.calls:,} of at most {self.max_calls:,} calls made"
         if self.over == "cost":
+            lost = f" (replies that were lost as {dollars(self._lost / PICO)})" if self._lost else ""
             return (
-                f"{dollars(self.spent)} of at most {dollars(self.max_cost or 0.0)} spent, and the next call "
+                f"{dollars(self.spent)} of at most {dollars(self.max_cost or 0.0)} spent{lost}, and the next call "
                 f"may cost {dollars(self._refused / PICO)}"
             )
         return ""
@@ -86,6 +88,25 @@ class Budget:
             raise UserError(f"model {model.name!r} has no price, which max_cost needs: {WAY_OUT}")
         share = model.price.batch if batched else 1.0
         return _pico(share * most_dollars(model.price, *most_tokens(model, request)))
+
+    def lose(self, charge: Charge) -> bool:
+        """A reply was lost that the provider may charge for. Whether there is room for another attempt, which is
+        then reserved. Raises `OverBudget` where there will be none."""
+        need, charge.reserved = charge.reserved, 0
+        self._reserved -= need
+        self._spent += need
+        self._lost += need
+        if self._limit is None:
+            return True
+        if self._spent + need > self._limit:
+            self.over, self._refused = self.over or "cost", need
+            self._wake()
+            raise OverBudget(self.said)
+        if self._spent + self._reserved + need > self._limit:
+            return False
+        self._reserved += need
+        charge.reserved = need
+        return True
 
     def leave(self, charge: Charge) -> None:
         """What a charge reserved is free again, but for what it came to."""

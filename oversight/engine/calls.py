@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 from oversight.engine.batches import Batches
-from oversight.engine.budget import Budget
+from oversight.engine.budget import Budget, Charge
 from oversight.engine.limits import Limiter, attempts
 from oversight.errors import CallFailed, Transport, UserError
 from oversight.models.contract import blamed
@@ -124,7 +124,7 @@ class Caller:
             else:
                 batched = self.batches is not None and isinstance(model, BatchModel) and model.batches
                 async with self.budget.reserve(model, request, batched) as charge:
-                    completion = await self._pay(model, request, key, messages, drawn)
+                    completion = await self._pay(model, request, key, messages, drawn, charge)
                     charge.settle(completion)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
@@ -165,7 +165,7 @@ class Caller:
         return self._heard(model, reply)
 
     async def _pay(
-        self, model: Model, request: Request, key: int, messages: list[int], sample: int
+        self, model: Model, request: Request, key: int, messages: list[int], sample: int, charge: Charge
     ) -> Completion:
         request = request.seeded(key >> 1)
         started: datetime
@@ -186,6 +186,8 @@ class Caller:
         def lost(error: CallFailed) -> None:
             heard.append(error)
             self.log.add_failure(key, model, _now(), error)
+            if isinstance(error, Transport) and error.charged and not self.budget.lose(charge):
+                error.again = False  # its next run may have the room
 
         limiter = self._limiter(model)
         try:
@@ -240,7 +242,7 @@ def check_reply(reply: Any, request: Request, model: Model, scored: bool = False
         if scores is None or len(scores) != wanted or not all(isinstance(s, float | int) for s in scores):
             wrong = f"scores {reprlib.repr(scores)} where {wanted} log-probs were asked for"
             if model.kind == "api" and scored:
-                raise Transport(f"model {model.name!r} returned {wrong}")
+                raise Transport(f"model {model.name!r} returned {wrong}", charged=True)
             if model.kind == "api" and scores is None:
                 raise UserError(
                     f"model {model.name!r} gave no log-probs, which elicit=logprobs needs; "
@@ -248,7 +250,8 @@ def check_reply(reply: Any, request: Request, model: Model, scored: bool = False
                 )
         elif any(math.isnan(s) or s == math.inf for s in scores) or max(scores) == -math.inf:
             raise Transport(
-                f"model {model.name!r} gave log-probs that are no numbers: {reprlib.repr(scores)}"
+                f"model {model.name!r} gave log-probs that are no numbers: {reprlib.repr(scores)}",
+                charged=True,
             )
     if wrong:
         raise UserError(f"model {model.name!r} returned {wrong}")

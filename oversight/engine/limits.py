@@ -216,7 +216,7 @@ async def attempts(
                 except TimeoutError as late:
                     if not timer.expired():
                         raise
-                    error = Transport(f"no reply within {patience:,.0f} s")
+                    error = Transport(f"no reply within {patience:,.0f} s", charged=True)
                     error.__cause__ = late
                 except RateLimited as turned_away:
                     limiter.too_much(sent, turned_away.after)

@@ -21,7 +21,7 @@ from wire import Fault, Reply, Seen, Wire
 from wire_shapes import default_answer
 
 import oversight
-from oversight.errors import UserError
+from oversight.errors import OverBudget, UserError
 from oversight.store.reading import open_reader
 
 KEY = "sk-test-0123456789abcdef"
@@ -191,3 +191,26 @@ def test_a_model_out_of_quota_holds_up_no_episode_that_needs_another(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert "20 of 40 episodes have a verdict" in err
+
+
+def test_replies_that_were_lost_count_against_the_limit_as_the_provider_may_charge_them(
+    wire: Wire, toy: str, tmp_path: Path
+) -> None:
+    """Half of the replies are lost on their way or make no sense. What the server would charge for all it was asked
+    stays within `max_cost`."""
+    asked: Counter[str] = Counter()
+    chance = random.Random(3)
+
+    def answer(seen: Seen) -> Reply | Fault:
+        fault = chance.choice((None, None, None, "drop", "drop body", "malformed", "429"))
+        asked["turned away" if fault == "429" else "charged"] += 1
+        return default_answer(seen) if fault is None else Fault(429) if fault == "429" else Fault(fault)
+
+    wire.answer = answer
+    name = judge(wire, price_in=1000, price_out=1000)
+    db = tmp_path / "db.duckdb"
+    with pytest.raises(OverBudget, match=r"replies that were lost as \$"):
+        oversight.run("direct", toy, db=db, judge=name, limit=200, max_cost=4.0)
+    one = rows(db, "SELECT max(cost) FROM calls")[0][0]
+    assert 0 < asked["charged"] * one <= 4.0 and asked["turned away"]
+    assert rows(db, "SELECT count(*) FROM calls")[0][0] < asked["charged"]

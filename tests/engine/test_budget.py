@@ -221,19 +221,26 @@ def request(most: int) -> Request:
 
 @given(
     st.integers(0, 60),
-    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 5)), max_size=30),
+    st.lists(
+        st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 5), st.integers(0, 3)), max_size=30
+    ),
 )
-def test_spent_and_reserved_never_pass_the_limit(limit: int, calls: list[tuple[int, int, int]]) -> None:
-    """Calls of (most, share of it in twentieths, when it ends) dollars, all at once."""
+def test_spent_and_reserved_never_pass_the_limit(limit: int, calls: list[tuple[int, int, int, int]]) -> None:
+    """Calls of (most, share of it in twentieths, when it ends) dollars, all at once, that lose so many replies."""
     budget = Budget(float(limit))
     refused: list[int] = []
+    given_up: list[int] = []
 
-    async def one(most: int, share: int, turns: int) -> None:
+    async def one(most: int, share: int, turns: int, losses: int) -> None:
         try:
             async with budget.reserve(Costs(), request(most)) as charge:
-                assert budget.spent + budget.reserved <= limit
-                for _ in range(turns):
-                    await asyncio.sleep(0)
+                for lost in range(losses + 1):
+                    assert budget.spent + budget.reserved <= limit
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    if lost < losses and not budget.lose(charge):
+                        given_up.append(most)
+                        return
                 charge.settle(Completion(cost=most * share / 20))
         except OverBudget:
             refused.append(most)
@@ -245,8 +252,8 @@ def test_spent_and_reserved_never_pass_the_limit(limit: int, calls: list[tuple[i
     assert budget.spent <= limit and budget.reserved == 0
     if refused:  # only where it really did not fit
         assert budget.over == "cost"
-    elif sum(most for most, *_ in calls) <= limit:
-        assert budget.calls == len(calls)
+    elif sum(most * (losses + 1) for most, _, _, losses in calls) <= limit:
+        assert budget.calls == len(calls) and not given_up
 
 
 def test_a_call_in_a_batch_reserves_what_it_costs_there() -> None:
@@ -284,17 +291,27 @@ def test_a_call_waits_for_those_in_flight_to_leave_room() -> None:
     assert asyncio.run(both())[:3] == ["a sent", "a back", "b sent"]
 
 
-def test_a_reply_of_unknown_cost_counts_as_the_most_it_can_be_and_a_lost_call_as_nothing() -> None:
+def test_a_reply_of_unknown_cost_counts_as_the_most_it_can_be_and_so_does_a_lost_one() -> None:
     async def calls() -> float:
         budget = Budget(10.0)
         async with budget.reserve(Costs(), request(3)) as charge:
             charge.settle(Completion())
         with pytest.raises(Transport):
             async with budget.reserve(Costs(), request(3)):
-                raise Transport("lost")
+                raise Transport("turned away")
+        assert budget.spent == 3.0
+        async with budget.reserve(Costs(), request(2)) as charge:
+            assert budget.lose(charge) and budget.spent + budget.reserved == 7.0
+            charge.settle(Completion(cost=1.0))
+        assert (budget.spent, budget.reserved) == (6.0, 0.0)
+        async with budget.reserve(Costs(), request(3)) as charge:
+            with pytest.raises(
+                OverBudget, match=r"\$9.00 of at most \$10.00 spent \(replies that were lost as \$5.00\)"
+            ):
+                budget.lose(charge)
         return budget.spent
 
-    assert asyncio.run(calls()) == 3.0
+    assert asyncio.run(calls()) == 9.0
 
 
 def test_a_call_given_up_while_it_waits_leaves_its_room_to_others() -> None:

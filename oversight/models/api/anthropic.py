@@ -182,7 +182,8 @@ class AnthropicModel(ApiModel):
         blocks = told.get("content") if isinstance(told, dict) else None
         if not isinstance(blocks, list):
             raise Transport(
-                f"an answer that is no message: {' '.join(without_keys(str(told)).split())[:100]!r}"
+                f"an answer that is no message: {' '.join(without_keys(str(told)).split())[:100]!r}",
+                charged=True,
             )
         usage = told.get("usage")
         read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")

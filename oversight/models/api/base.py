@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import socket
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -207,7 +208,7 @@ class ApiModel(BatchModel):
             return error
         if not isinstance(status, int):
             if _is_of_sdk(error) or isinstance(error, json.JSONDecodeError):
-                return Transport(self.clean(error))
+                return Transport(self.clean(error), charged=not _never_sent(error))
             return error
         return self.meaning(status, error)
 
@@ -245,7 +246,7 @@ class ApiModel(BatchModel):
         if status in (429, 529):
             return RateLimited(f"{status}: {said}", after=after)
         if status in PASSING or status >= 500 or status < 400:  # a 200 with no reply in it
-            return Transport(f"{status}: {said}", after=after)
+            return Transport(f"{status}: {said}", after=after, charged=status < 400)
         if numbers := context_numbers(low):
             return ContextOverflow(self.name, *numbers)
         if re.search(r"content.?filter|content_policy|responsibleai|safety", low):
@@ -356,6 +357,20 @@ def context_numbers(text: str) -> tuple[int | None, int | None] | None:
         if match := pattern.search(text):
             return int(match["needed"].replace(",", "")), int(match["there"].replace(",", ""))
     return None, None
+
+
+def _never_sent(error: BaseException) -> bool:
+    """Whether an exception of an SDK says that there was no connection to ask over."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        if isinstance(error, ConnectionRefusedError | socket.gaierror) or _NO_CONNECTION.match(
+            type(error).__name__
+        ):
+            return True
+    return False
+
+
+_NO_CONNECTION = re.compile(r"Connect(Error|Timeout)$|ClientConnector|PoolTimeout$|ConnectionTimeoutError$")
 
 
 def _is_of_sdk(error: Exception) -> bool:

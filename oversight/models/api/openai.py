@@ -189,7 +189,7 @@ class OpenAIModel(ApiModel):
             try:
                 return self.read(ChatCompletion.model_validate(body), request)
             except ValueError:
-                raise Transport("an answer that is no chat completion") from None
+                raise Transport("an answer that is no chat completion", charged=True) from None
         if not isinstance(status, int):
             raise Transport(f"the batch ended without this call: {error.get('message') or error.get('code')}")
         detail = body.get("error") if isinstance(body, dict) else error
@@ -200,7 +200,8 @@ class OpenAIModel(ApiModel):
         choices = getattr(response, "choices", None)
         if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
             raise Transport(
-                f"an answer that is no chat completion: {' '.join(without_keys(str(response)).split())[:100]!r}"
+                f"an answer that is no chat completion: {' '.join(without_keys(str(response)).split())[:100]!r}",
+                charged=True,
             )
         choice = choices[0]
         message = choice.message
