@@ -136,6 +136,7 @@ class Caller:
         else:
             future.set_result(completion)
         finally:
+            del future  # it may hold an error, whose frames would hold it
             self._flying.pop(key, None)
             if self.shared is not None:
                 self.shared.release(key)
@@ -204,6 +205,7 @@ class Caller:
         except CallFailed as error:
             if not heard or error is not heard[-1]:
                 lost(error)
+            heard.clear()  # it holds this frame
             raise
         completion = priced(reply.without_surrogates(), model.price)
         seconds = took if completion.seconds is None else completion.seconds

@@ -196,9 +196,7 @@ class Play:
             return await self._move(part, own, written=False)
 
         answers = await _at_once([one(part, own) for part, own in zip(move.parts, parts, strict=True)])
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
+        _raise_first(answers)
         for own in parts:
             # Behind the turns of the parts before it: places are those of the whole transcript.
             by = len(branch.seen()) - len(known)
@@ -259,8 +257,9 @@ class Play:
         acts = judge(looking, player, self.arm.params)
         used: list[Uses] = [[] for _ in acts]
         made = await _at_once([self._perform(act, player, own) for act, own in zip(acts, used, strict=True)])
+        _raise_first([one for one in made if not isinstance(one, Verdict | CallFailed)])
         readings = tuple(
-            Reading(member_of(player), _reading(way, one))
+            Reading(member_of(player), one if isinstance(one, Verdict) else _failure(way, one))
             for way, one in zip(player.elicit, made, strict=True)
         )
         return readings, [call for own in used for call in own]
@@ -292,7 +291,8 @@ class Play:
             return (await self._call(model, wanted[0], uses),)
         made = await _at_once([self.caller.make(model, request, self.episode.sample) for request in wanted])
         uses += [m.call for m in made if isinstance(m, Made)]
-        return tuple(_completion(m) for m in made)
+        _raise_first(made)
+        return tuple(m.completion for m in made if isinstance(m, Made))
 
     async def _call(self, model: Model, request: Request, uses: Uses) -> Completion:
         made = await self.caller.make(model, request, self.episode.sample)
@@ -316,20 +316,18 @@ def member_of(player: Player) -> Player:
     return replace(player, judging=replace(player.judging, panel=())) if player.judging.panel else player
 
 
-def _failure(way: str, error: CallFailed) -> Verdict:
+def _failure(way: str, error: BaseException) -> Verdict:
+    assert isinstance(error, CallFailed)
     return Verdict("failed", way, reason=error.reason, detail=without_keys(str(error)))
 
 
-def _reading(way: str, made: Verdict | BaseException) -> Verdict:
-    """What a way of reading came to, a failure included. Raises what is none of a call's failures."""
-    if isinstance(made, CallFailed):
-        return _failure(way, made)
-    if isinstance(made, BaseException):
-        raise made
-    return made
-
-
-def _completion(made: Made | BaseException) -> Completion:
-    if isinstance(made, BaseException):
-        raise made
-    return made.completion
+def _raise_first(made: list[T | BaseException]) -> None:
+    """Raise the first of the errors there are among what several came to. The list is emptied: an error holds the
+    frames it came through, and they would hold it, until the garbage collector comes."""
+    error = next((one for one in made if isinstance(one, BaseException)), None)
+    if error is not None:
+        made.clear()
+        try:
+            raise error
+        finally:
+            del error

@@ -297,12 +297,24 @@ class _Translated:
             return
         ours = self.model.translate(error)
         if ours is not error:
+            _let_go(error)
             del error, trace
             try:
                 raise ours from None
             finally:  # nothing is left of the SDK's error, which holds its request, the reply and the connection
                 ours.__context__ = None
                 del ours
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Take from an error, and from those behind it, the frames that raised them. aiohttp's hold the error itself, so
+    both would wait for the garbage collector, and with them the event loop's turn in which the connection broke: its
+    list of timers, each with the variables of its task."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _headers(error: Exception) -> Mapping[str, str]:

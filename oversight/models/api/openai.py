@@ -74,7 +74,7 @@ class OpenAIModel(ApiModel):
             base_url=self.base_url,
             max_retries=0,
             timeout=self.manners.attempt,
-            http_client=openai.DefaultAioHttpClient(timeout=self.manners.attempt),
+            http_client=_client(timeout=self.manners.attempt),
             organization=os.environ.get("OPENAI_ORG_ID") if self.at_home else None,
             project=os.environ.get("OPENAI_PROJECT_ID") if self.at_home else None,
         )
@@ -242,6 +242,22 @@ class OpenAIModel(ApiModel):
             token: p for token, p in given.items() if isinstance(token, str) and isinstance(p, float | int)
         }
         return letter_scores(told, letters) if told else (None, ())
+
+
+def _client(**options: Any) -> Any:
+    """The SDK's own client, but for the stream of a response that was read: it refers to the response, which would
+    then wait for the garbage collector with all it holds, tens of thousands of them half a second at a time."""
+    import httpx
+    import openai
+
+    class Client(openai.DefaultAioHttpClient):
+        async def send(self, request: httpx.Request, *, stream: bool = False, **how: Any) -> httpx.Response:
+            response = await super().send(request, stream=stream, **how)
+            if not stream:
+                response.stream = httpx.ByteStream(b"")
+            return response
+
+    return Client(**options)
 
 
 def letter_scores(
