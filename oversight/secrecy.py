@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 MASK = "***"
@@ -24,6 +25,7 @@ _QUERY = re.compile(r"(https?://[^\s?\"']*\?)[^\s\"']+", re.IGNORECASE)
 _met: set[str] = set()
 
 
+@lru_cache(maxsize=4096)  # each call that fails asks it of every variable of the environment
 def is_secret(name: str) -> bool:
     """Whether an option of that name is likely to hold a secret (`api_key`, `token`; not `max_tokens`)."""
     return bool(_WORD.match(name))

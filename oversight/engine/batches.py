@@ -143,6 +143,8 @@ class Batches:
                 await self._submit(batch, new)
             batch.results = {} if batch.name is None else await self._collect(batch, batch.name)
         except Exception as error:
+            if batch.name is None and isinstance(error, Transport):
+                error.charged = False  # the batch is not there
             for _, future in batch.waiting.values():
                 if not future.done():
                     future.set_exception(error)

@@ -2,7 +2,7 @@
 
 Before a call is sent, the most it can cost is reserved; when its reply is there, what it did cost is spent
 and the rest is free again. A reply that was lost on its way, or cannot be used, counts as the most it can cost: the
-provider may charge for it. Spent and reserved together never pass the limit, whatever is under way at once.
+provider may charge for it; another attempt needs room of its own. Spent and reserved together never pass the limit, whatever is under way at once.
 A call that does not fit waits while the calls under way may yet leave it room. Where they cannot, the run
 makes no further call: those under way finish, and calls found in the store are free as ever. The promise is
 as good as the estimate (`oversight.engine.tokens`): a prompt that comes to more is paid all the same.
@@ -31,14 +31,16 @@ PICO = 10**12
 
 @dataclass(slots=True)
 class Charge:
-    """What one call has reserved, in picodollars, and what it came to (None: not known yet)."""
+    """The most that an attempt of one call can cost, in picodollars, what of it is reserved, and what it came to
+    (None: not known yet)."""
 
+    most: int
     reserved: int
     spent: int | None = None
 
     def settle(self, completion: Completion) -> None:
         """The reply is there. A cost nobody knows is counted as the most it can be."""
-        self.spent = self.reserved if completion.cost is None else _pico(completion.cost)
+        self.spent = self.most if completion.cost is None else _pico(completion.cost)
 
 
 class Budget:
@@ -52,7 +54,7 @@ class Budget:
         self._refused = 0
         self._limit = None if max_cost is None else _pico(max_cost)
         self._spent = self._reserved = self._lost = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[int, int, asyncio.Future[None]]] = deque()
 
     @property
     def spent(self) -> float:
@@ -70,7 +72,7 @@ class Budget:
         if self.over == "calls":
             return f"{self.calls:,} of at most {self.max_calls:,} calls made"
         if self.over == "cost":
-            lost = f" (replies that were lost as {dollars(self._lost / PICO)})" if self._lost else ""
+            lost = f" ({dollars(self._lost / PICO)} of it for replies that were lost)" if self._lost else ""
             return (
                 f"{dollars(self.spent)} of at most {dollars(self.max_cost or 0.0)} spent{lost}, and the next call "
                 f"may cost {dollars(self._refused / PICO)}"
@@ -79,9 +81,10 @@ class Budget:
 
     def reserve(self, model: Model, request: Request, batched: bool = False) -> Reserved:
         """Room for one call, at the price of a batch where it is `batched`, while the block makes it; settle
-        the charge in there, or it is taken to have cost nothing (no reply came). Raises `OverBudget` where
+        the charge in there, or `lose` it; else it is taken to have cost nothing (it was turned away). Raises `OverBudget` where
         there will be no room."""
-        return Reserved(self, Charge(0 if self._limit is None else self._most(model, request, batched)))
+        most = 0 if self._limit is None else self._most(model, request, batched)
+        return Reserved(self, Charge(most, most))
 
     def _most(self, model: Model, request: Request, batched: bool) -> int:
         if model.price is None:
@@ -89,24 +92,21 @@ class Budget:
         share = model.price.batch if batched else 1.0
         return _pico(share * most_dollars(model.price, *most_tokens(model, request)))
 
-    def lose(self, charge: Charge) -> bool:
-        """A reply was lost that the provider may charge for. Whether there is room for another attempt, which is
-        then reserved. Raises `OverBudget` where there will be none."""
-        need, charge.reserved = charge.reserved, 0
-        self._reserved -= need
-        self._spent += need
-        self._lost += need
-        if self._limit is None:
-            return True
-        if self._spent + need > self._limit:
-            self.over, self._refused = self.over or "cost", need
-            self._wake()
-            raise OverBudget(self.said)
-        if self._spent + self._reserved + need > self._limit:
-            return False
-        self._reserved += need
-        charge.reserved = need
-        return True
+    def lose(self, charge: Charge) -> None:
+        """A reply was lost that the provider may charge for: it counts as the most it can be. Of an attempt that
+        was counted already, nothing more."""
+        self._reserved -= charge.reserved
+        self._spent += charge.reserved
+        self._lost += charge.reserved
+        charge.reserved = 0
+
+    async def again(self, charge: Charge) -> None:
+        """Room for another attempt of a call, before all others that wait. Raises `OverBudget` where there will be
+        none."""
+        need = charge.most - charge.reserved
+        if need:
+            await self.enter(need, calls=0)
+            charge.reserved = charge.most
 
     def leave(self, charge: Charge) -> None:
         """What a charge reserved is free again, but for what it came to."""
@@ -115,36 +115,37 @@ class Budget:
         if self._waiting:
             self._wake()
 
-    async def enter(self, need: int) -> None:
-        """Wait for room for so many picodollars. Raises `OverBudget` where there will be none."""
-        if not self._waiting and self._try(need):
+    async def enter(self, need: int, calls: int = 1) -> None:
+        """Wait for room for so many picodollars and calls; who needs no call more is let in first. Raises
+        `OverBudget` where there will be none."""
+        if not (self._waiting and calls) and self._try(need, calls):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((need, turn))
+        (self._waiting.append if calls else self._waiting.appendleft)((need, calls, turn))
         self._wake()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:  # it had been let in
                 self._reserved -= need
-                self.calls -= 1
+                self.calls -= calls
             else:
-                self._waiting = deque(w for w in self._waiting if w[1] is not turn)
+                self._waiting = deque(w for w in self._waiting if w[2] is not turn)
             self._wake()
             raise
 
-    def _try(self, need: int) -> bool:
+    def _try(self, need: int, calls: int) -> bool:
         """Let a call in, if it fits; say that the run is over, if it never will. Both may be false."""
         if self.over:
             return False
-        if self.max_calls is not None and self.calls >= self.max_calls:
+        if self.max_calls is not None and self.calls + calls > self.max_calls:
             self.over = "calls"
         elif (
             self._limit is not None and self._spent + need > self._limit
         ):  # even with all under way for nothing
             self.over, self._refused = "cost", need
         elif self._limit is None or self._spent + self._reserved + need <= self._limit:
-            self.calls += 1
+            self.calls += calls
             self._reserved += need
             return True
         return False
@@ -152,10 +153,10 @@ class Budget:
     def _wake(self) -> None:
         """Let in, in order of arrival, who fits now; turn all away where the first never will."""
         while self._waiting:
-            need, turn = self._waiting[0]
+            need, calls, turn = self._waiting[0]
             if turn.done():
                 self._waiting.popleft()
-            elif self._try(need):
+            elif self._try(need, calls):
                 self._waiting.popleft()
                 turn.set_result(None)
             elif self.over:

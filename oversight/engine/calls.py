@@ -108,7 +108,10 @@ class Caller:
             flying = self._flying.get(key)
             if flying is not None:
                 self.reused += 1
-                return Made(key, await asyncio.shield(flying))
+                try:
+                    return Made(key, await asyncio.shield(flying))
+                finally:
+                    del flying  # as below
             if self.log.has_call(key):
                 self.reused += 1
                 return Made(key, self._heard(model, await self.log.get_call(key, model, messages)))
@@ -125,7 +128,6 @@ class Caller:
                 batched = self.batches is not None and isinstance(model, BatchModel) and model.batches
                 async with self.budget.reserve(model, request, batched) as charge:
                     completion = await self._pay(model, request, key, messages, drawn, charge)
-                    charge.settle(completion)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 future.cancel()
@@ -170,13 +172,14 @@ class Caller:
     ) -> Completion:
         request = request.seeded(key >> 1)
         started: datetime
-        took, tried = 0.0, 1
+        took, tried, sent = 0.0, 1, False
 
         async def attempt() -> Completion:
-            nonlocal started, took
+            nonlocal started, took, sent
+            sent = False
             if self.shared is not None:
                 await self.shared.sure()
-            started, clock = _now(), time.perf_counter()
+            started, clock, sent = _now(), time.perf_counter(), True
             with blamed(model):
                 reply = await (model.score(request) if request.continuations else model.generate(request))
             took = time.perf_counter() - clock
@@ -185,15 +188,20 @@ class Caller:
         heard: list[CallFailed] = []
 
         def lost(error: CallFailed) -> None:
+            nonlocal sent
             heard.append(error)
             self.log.add_failure(key, model, _now(), error)
-            if isinstance(error, Transport) and error.charged and not self.budget.lose(charge):
-                error.again = False  # its next run may have the room
+            if sent and isinstance(error, Transport) and error.charged:
+                self.budget.lose(charge)
+            sent = False
+
+        async def again() -> None:
+            await self.budget.again(charge)
 
         limiter = self._limiter(model)
         try:
             if self.batches is not None and isinstance(model, BatchModel) and model.batches:
-                started = _now()
+                started, sent = _now(), True
                 reply = self._checked(await self.batches.make(model, request, key), request, model)
             elif limiter is None:
                 reply = await attempt()
@@ -201,13 +209,18 @@ class Caller:
                 async with limiter.slot():
                     reply = await attempt()
             else:
-                reply, tried = await attempts(limiter, attempt, lost)
+                reply, tried = await attempts(limiter, attempt, lost, again)
         except CallFailed as error:
             if not heard or error is not heard[-1]:
                 lost(error)
             heard.clear()  # it holds this frame
             raise
+        except asyncio.CancelledError:  # the run is stopped, or the lease of the episode ran out
+            if sent:
+                self.budget.lose(charge)
+            raise
         completion = priced(reply.without_surrogates(), model.price)
+        charge.settle(completion)
         seconds = took if completion.seconds is None else completion.seconds
         kind = kind_of(request)
         self.log.add_call(key, model, kind, request, messages, sample, completion, started, seconds, tried)

@@ -184,14 +184,17 @@ class Limiter:
 
 
 async def attempts(
-    limiter: Limiter, make: Callable[[], Awaitable[Completion]], failed: Callable[[Transport], None]
+    limiter: Limiter,
+    make: Callable[[], Awaitable[Completion]],
+    failed: Callable[[Transport], None],
+    again: Callable[[], Awaitable[None]] | None = None,
 ) -> tuple[Completion, int]:
     """The completion, and how many attempts it took.
 
     What the network or the provider broke is tried again up to `Manners.attempts` times with a growing,
     jittered wait; being turned away for asking too much is not counted, but all of it must come to an end
     within `Manners.call` seconds of the first attempt. `failed` hears of every attempt that brought
-    nothing. Raises the last `Transport`, and at once whatever else `make` raises.
+    nothing, and `again` is awaited before the next. Raises the last `Transport`, and at once whatever else `make` raises.
     """
     manners = limiter.manners
     tried = broken = 0
@@ -232,6 +235,8 @@ async def attempts(
                 raise error
             if wait:
                 await asyncio.sleep(wait)
+            if again is not None:
+                await again()
     finally:
         # An error holds this frame, which holds the error and whoever keeps errors: together they would wait for
         # the garbage collector, and each request that failed with them.

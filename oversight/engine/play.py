@@ -257,7 +257,7 @@ class Play:
         acts = judge(looking, player, self.arm.params)
         used: list[Uses] = [[] for _ in acts]
         made = await _at_once([self._perform(act, player, own) for act, own in zip(acts, used, strict=True)])
-        _raise_first([one for one in made if not isinstance(one, Verdict | CallFailed)])
+        _raise_first(made, but=CallFailed)
         readings = tuple(
             Reading(member_of(player), one if isinstance(one, Verdict) else _failure(way, one))
             for way, one in zip(player.elicit, made, strict=True)
@@ -321,10 +321,10 @@ def _failure(way: str, error: BaseException) -> Verdict:
     return Verdict("failed", way, reason=error.reason, detail=without_keys(str(error)))
 
 
-def _raise_first(made: list[T | BaseException]) -> None:
-    """Raise the first of the errors there are among what several came to. The list is emptied: an error holds the
-    frames it came through, and they would hold it, until the garbage collector comes."""
-    error = next((one for one in made if isinstance(one, BaseException)), None)
+def _raise_first(made: list[T | BaseException], but: type[BaseException] | tuple[()] = ()) -> None:
+    """Raise the first of the errors there are among what several came to, but for those of a kind. The list is then
+    emptied: an error holds the frames it came through, and they would hold it, until the garbage collector comes."""
+    error = next((one for one in made if isinstance(one, BaseException) and not isinstance(one, but)), None)
     if error is not None:
         made.clear()
         try:

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from oversight.episode import Arm, Episode
 from oversight.errors import CallFailed, StoreError
 from oversight.models.interface import Completion, Model, Request
@@ -24,9 +26,9 @@ from oversight.player import Player
 from oversight.prompts import Template
 from oversight.question import Image, Label, content_key
 from oversight.secrecy import without_keys
-from oversight.store.database import CATALOG, literal
+from oversight.store.database import CATALOG, first_line, literal
 from oversight.store.keys import Keys, Statuses, read_keys
-from oversight.store.memory import patiently
+from oversight.store.memory import SHORT, patiently
 from oversight.store.replies import Replies
 from oversight.store.writer import Writer
 from oversight.text import count_words
@@ -147,10 +149,13 @@ class Log:
         """The rows of a statement."""
 
         def read() -> list[tuple[Any, ...]]:
-            with self.writer.reads:
+            with self.writer.reads.one():
                 return self._reading.execute(sql).fetchall()
 
-        return patiently(read)
+        try:
+            return patiently(read, SHORT)
+        except duckdb.Error as error:
+            raise StoreError(f"{self.path} could not be read: {first_line(str(error))}") from None
 
     def _keys(self, table: str) -> Keys:
         return read_keys(self._reading, f"SELECT {_ONCE.get(table) or table[:-1]} FROM {table}")

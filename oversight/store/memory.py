@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import duckdb
@@ -15,6 +16,8 @@ KEPT = 16 * 2**20
 """Bytes of a file's blocks that `forget_blocks` leaves in memory."""
 PAUSES = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0)
 """Seconds before that is tried again for which there was no memory."""
+SHORT = PAUSES[:3]
+"""The same for what the event loop waits for."""
 
 
 def in_memory(config: Mapping[str, str] | None = None) -> duckdb.DuckDBPyConnection:
@@ -30,9 +33,34 @@ def memory_limit(con: duckdb.DuckDBPyConnection) -> str:
     return str(con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
 
 
-def patiently(act: Callable[[], T]) -> T:
+class Reads:
+    """Who of this process reads a file: meanwhile DuckDB is not made to forget it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = 0
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """Somebody reads while the block runs."""
+        with self._lock:
+            self._now += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    @contextlib.contextmanager
+    def none(self) -> Iterator[bool]:
+        """Whether nobody reads; then nobody begins to while the block runs."""
+        with self._lock:
+            yield not self._now
+
+
+def patiently(act: Callable[[], T], pauses: Sequence[float] | None = None) -> T:
     """What it comes to; where the statement of a reader holds all the memory there is, as soon as it lets some go."""
-    for pause in PAUSES:
+    for pause in PAUSES if pauses is None else pauses:
         try:
             return act()
         except duckdb.OutOfMemoryException:
@@ -55,7 +83,7 @@ def forget_blocks(con: duckdb.DuckDBPyConnection, limit: str, kept: int = KEPT) 
         for most in (f"{sum(held.values()) - held['BASE_TABLE'] + kept}B", limit)
     )
     try:
-        with contextlib.suppress(duckdb.OutOfMemoryException):  # it cannot be: then the limit is as it was
+        with contextlib.suppress(duckdb.OutOfMemoryException):  # DuckDB would not lower it: it is as it was
             con.execute(f"{lower}; {back}")
     finally:
         patiently(lambda: con.execute(back))

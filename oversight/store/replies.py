@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import duckdb
@@ -16,7 +16,7 @@ from oversight.errors import StoreError
 from oversight.models.interface import Completion
 from oversight.recent import Recent
 from oversight.store.database import CATALOG, first_line
-from oversight.store.memory import patiently
+from oversight.store.memory import Reads, patiently
 
 LATELY = 10_000_000
 """Characters of replies that are remembered, twice over: judges of one debate play it within a short time of each
@@ -36,9 +36,10 @@ _Kept = tuple[int, list[int], Completion]
 class Replies:
     """Looks calls up by their keys. All but what its own thread does on the event loop."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, path: Path, reads: Lock) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, path: Path, reads: Reads) -> None:
         self._con, self._path, self._reads = con.cursor(), path, reads
-        self._con.execute(f"SET dynamic_or_filter_threshold = {AT_ONCE}")
+        with suppress(duckdb.CatalogException):  # it is only quicker so
+            self._con.execute(f"SET dynamic_or_filter_threshold = {AT_ONCE}")
         self._lately: Recent[int, _Kept] = Recent(_size, LATELY)
         self._wanted: dict[int, asyncio.Future[_Row | None]] = {}
         self._asking = False
@@ -84,7 +85,7 @@ class Replies:
         places = f"SELECT rowid FROM {calls} WHERE call IN ({', '.join(map(str, keys))})"
 
         def read() -> dict[int, _Row]:
-            with self._reads:
+            with self._reads.one():
                 rows = self._con.execute(
                     f"SELECT {_COLUMNS} FROM {calls} WHERE rowid IN ({places})"
                 ).fetchall()

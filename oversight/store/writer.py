@@ -26,7 +26,7 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store.database import CATALOG, first_line, literal, open_for_writing
-from oversight.store.memory import forget_blocks, memory_limit, patiently
+from oversight.store.memory import Reads, forget_blocks, memory_limit, patiently
 from oversight.store.serve import anybody_connected
 
 Row = Sequence[Any]
@@ -60,8 +60,8 @@ class Writer:
         self._waiting: list[asyncio.Future[None]] = []
         self._coming = False
         self._free = True
-        self.reads = threading.Lock()
-        """Held by whoever of this process reads the file: DuckDB is not made to forget it meanwhile."""
+        self.reads = Reads()
+        self._aside = self.con.cursor()  # the writer's thread's own
         self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failed: StoreError | None = None
@@ -169,15 +169,13 @@ class Writer:
 
     def _forget(self) -> None:
         """Every few seconds, have DuckDB let go of blocks of the file that nobody reads."""
-        if time.monotonic() - self._looked < EVERY or not self.reads.acquire(blocking=False):
+        if time.monotonic() - self._looked < EVERY:
             return
-        try:
-            self._looked = time.monotonic()
-            with contextlib.suppress(duckdb.Error):  # it is not worth a run
-                if not anybody_connected(self.con):
-                    forget_blocks(self.con, self._limit)
-        finally:
-            self.reads.release()
+        with self.reads.none() as alone, contextlib.suppress(duckdb.Error):  # it is not worth a run
+            if alone:
+                self._looked = time.monotonic()
+                if not anybody_connected(self._aside):
+                    forget_blocks(self._aside, self._limit)
 
     def _commit(self, rows: dict[str, list[Row]], first: list[str]) -> None:
         patiently(lambda: self._try_commit(rows, first))
@@ -236,6 +234,7 @@ class Writer:
         except duckdb.Error as error:
             self.failed = self.failed or _as_store_error(self.path, error)
         finally:
+            self._aside.close()
             self.con.close()
             self._page.close()
 

@@ -96,6 +96,7 @@ def test_calls_over_the_network_leave_nothing_and_lost_ones_no_frames(wire: Wire
 
 
 FAILING = '''
+import asyncio
 from oversight import Completion, Model
 from oversight.errors import Filtered, Transport
 
@@ -106,6 +107,7 @@ class Failing(Model):
 
     async def generate(self, request):
         view = request.view
+        await asyncio.sleep(0.01)
         if view.seat.role == "judge":
             type(self).asked += 1
             if self.asked % 3 == 0:
@@ -115,15 +117,19 @@ class Failing(Model):
 '''
 
 
-@pytest.mark.parametrize("protocol", ["debate:rounds=2", "direct"])
+@pytest.mark.parametrize(
+    ("protocol", "way"),
+    [("debate:rounds=2", "votes,temperature=1"), ("direct", "votes,temperature=1"), ("direct", "hard")],
+)
 def test_an_episode_that_fails_leaves_no_frame_of_ours(
-    toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+    toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, way: str
 ) -> None:
-    """Speeches made side by side, and votes: an error of one of them is not kept by the frames it came through."""
+    """Speeches made side by side, votes, and a call that two wait for: an error of one of them is not kept by the
+    frames it came through."""
     (tmp_path / "failingmodels.py").write_text(FAILING)
     monkeypatch.chdir(tmp_path)
     name = "failingmodels:Failing"
-    settings: dict[str, Any] = {"judge": f"{name}:elicit=votes,temperature=1", "debater": name, "limit": 4}
+    settings: dict[str, Any] = {"judge": f"{name}:elicit={way}", "debater": name, "limit": 4, "samples": 2}
     with Left() as left:
         played = oversight.run(protocol, toy, db=tmp_path / "db.duckdb", **settings)
     assert played.run.statuses["failed"] >= 1

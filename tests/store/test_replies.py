@@ -115,19 +115,18 @@ def test_a_reply_waits_for_memory_that_a_reader_holds(log: Log, monkeypatch: pyt
 
 
 def test_who_reads_holds_the_file_in_memory(log: Log) -> None:
-    """Replies are not read, nor anything else, while DuckDB is made to forget (see `Writer.reads`)."""
-    asked: list[bool] = []
-
-    def forgotten() -> None:
-        asked.append(reading.done())
-        log.writer.reads.release()
-
+    """Replies are not read, nor anything else, while DuckDB is made to forget, and it is not made to while they are;
+    but who reads waits for nobody else who does."""
+    reads = log.writer.reads
     with ThreadPoolExecutor(2) as pool:
-        log.writer.reads.acquire()
-        reading = pool.submit(found, log, [7])
-        threading.Timer(0.3, forgotten).start()
-        assert reading.result(60) == [completion(7)] and asked.pop() is False
-        log.writer.reads.acquire()
-        reading = pool.submit(log.has_scores, Mine())
-        threading.Timer(0.3, forgotten).start()
-        assert reading.result(60) is True and asked == [False]
+        for read in (lambda: found(log, [7]) == [completion(7)], lambda: log.has_scores(Mine())):
+            with reads.none() as alone:
+                assert alone
+                reading = pool.submit(read)
+                with pytest.raises(TimeoutError):
+                    reading.result(0.3)
+            assert reading.result(60) is True
+        with reads.one():
+            assert pool.submit(log.has_scores, Mine()).result(60) is True
+            with reads.none() as alone:
+                assert not alone

@@ -157,24 +157,37 @@ def test_duckdb_forgets_blocks_where_nobody_reads(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(module, "forget_blocks", lambda *told: looked.append(1))
     writer = Writer(tmp_path / "w.duckdb")
 
+    done, forget = threading.Event(), writer._forget
+
+    def forgotten() -> None:
+        forget()
+        done.set()
+
+    monkeypatch.setattr(writer, "_forget", forgotten)
+
     def forgets() -> bool:
         async def go() -> None:
             writer.add("drafts", draft(0, "said"))
             await writer.durable()
 
         looked.clear()
+        done.clear()
         asyncio.run(go())
-        time.sleep(0.2)  # the writer looks after it has told of the commit
+        assert done.wait(60)
         return bool(looked)
 
     assert forgets()
-    with writer.reads:
+    with writer.reads.one():
         assert not forgets()
     server = serve(writer.con, writer.path)
     assert server is not None and forgets()
     with open_reader(writer.path) as reader:
         assert reader.sql("SELECT 1").rows == [(1,)] and not forgets()
-    assert forgets()
+    for _ in range(100):  # the server hears of it when it does
+        if forgets():
+            break
+        time.sleep(0.1)
+    assert looked
     server.stop()
     writer.close()
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from oversight.errors import Transport, UserError
-from oversight.models.api.base import ApiModel
+from oversight.models.api.base import CONNECT, ApiModel
 from oversight.models.api.openai import _count
 from oversight.models.interface import Completion, Message, Request, Stop
 from oversight.secrecy import without_keys
@@ -78,12 +78,13 @@ class AnthropicModel(ApiModel):
         import anthropic
 
         assert self.manners is not None
+        timeout = anthropic.Timeout(self.manners.attempt, connect=min(CONNECT, self.manners.attempt))
         return anthropic.AsyncAnthropic(
             api_key=key,
             base_url=self.base_url,
             max_retries=0,
-            timeout=self.manners.attempt,
-            http_client=anthropic.DefaultAioHttpClient(timeout=self.manners.attempt),
+            timeout=timeout,
+            http_client=anthropic.DefaultAioHttpClient(timeout=timeout),
         )
 
     async def names(self) -> list[str] | None:

@@ -22,6 +22,8 @@ USUAL = Manners()
 HIDDEN = 16_000
 """Tokens a reasoning model gets beside those asked for: it stops when both are used up."""
 
+CONNECT = 30.0
+"""Seconds that it may take to get a connection: what was not sent by then costs nothing."""
 PASSING = (408, 409, 425)
 """Statuses that another attempt may change, beside those from 500 on."""
 
@@ -206,7 +208,7 @@ class ApiModel(BatchModel):
         status = getattr(error, "status_code", None)
         if isinstance(error, UserError | Transport | Rejected | ContextOverflow | Withheld):
             return error
-        if not isinstance(status, int):
+        if not isinstance(status, int) or _unanswered(error):
             if _is_of_sdk(error) or isinstance(error, json.JSONDecodeError):
                 return Transport(self.clean(error), charged=not _never_sent(error))
             return error
@@ -245,8 +247,10 @@ class ApiModel(BatchModel):
             return UserError(f"model {self.name!r}: there is no money left ({status}): {said}")
         if status in (429, 529):
             return RateLimited(f"{status}: {said}", after=after)
-        if status in PASSING or status >= 500 or status < 400:  # a 200 with no reply in it
-            return Transport(f"{status}: {said}", after=after, charged=status < 400)
+        if status in PASSING or status >= 500 or status < 400:
+            # A 200 with no reply in it, or a proxy that waited in vain.
+            late = status < 400 or status in (504, 524)
+            return Transport(f"{status}: {said}", after=after, charged=late)
         if numbers := context_numbers(low):
             return ContextOverflow(self.name, *numbers)
         if re.search(r"content.?filter|content_policy|responsibleai|safety", low):
@@ -310,11 +314,8 @@ def _let_go(error: BaseException | None) -> None:
     """Take from an error, and from those behind it, the frames that raised them. aiohttp's hold the error itself, so
     both would wait for the garbage collector, and with them the event loop's turn in which the connection broke: its
     list of timers, each with the variables of its task."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+    for one in _behind(error):
+        one.__traceback__ = None
 
 
 def _headers(error: Exception) -> Mapping[str, str]:
@@ -371,18 +372,40 @@ def context_numbers(text: str) -> tuple[int | None, int | None] | None:
     return None, None
 
 
-def _never_sent(error: BaseException) -> bool:
-    """Whether an exception of an SDK says that there was no connection to ask over."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-        if isinstance(error, ConnectionRefusedError | socket.gaierror) or _NO_CONNECTION.match(
-            type(error).__name__
-        ):
-            return True
-    return False
+def _behind(error: BaseException | None) -> list[BaseException]:
+    """An error and those behind it."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return chain
 
 
-_NO_CONNECTION = re.compile(r"Connect(Error|Timeout)$|ClientConnector|PoolTimeout$|ConnectionTimeoutError$")
+def _unanswered(error: Exception) -> bool:
+    """Whether an exception of an SDK says that no answer came. litellm gives these a status all the same."""
+    if type(error).__name__ in ("APIConnectionError", "APITimeoutError", "Timeout"):
+        return True
+    names = {kind.__name__ for one in _behind(error) for kind in type(one).__mro__ if _is_of_network(kind)}
+    return bool(names & {"TransportError", "ClientConnectionError", "ClientPayloadError"})
+
+
+def _never_sent(error: Exception) -> bool:
+    """Whether an exception of an SDK says that there was no connection to ask over. Of those behind it aiohttp's
+    tells: what wraps it takes a connection that broke for one that there never was. Where there is none, its words."""
+    chain = _behind(error)
+    if any(isinstance(one, ConnectionRefusedError | socket.gaierror) for one in chain):
+        return True
+    names = {type(one).__name__ for one in chain if type(one).__module__.startswith("aiohttp")}
+    if names:
+        return any(re.match(r"ClientConnector|ConnectionTimeoutError$", name) for name in names)
+    if any(re.search(r"Connect(Error|Timeout)$|PoolTimeout$", type(one).__name__) for one in chain):
+        return True
+    said = str(error).lower()
+    return bool(re.search(r"cannot connect to host|connection refused|getaddrinfo|name or service", said))
+
+
+def _is_of_network(kind: type) -> bool:
+    return kind.__module__.split(".")[0] in ("httpx", "httpx2", "aiohttp")
 
 
 def _is_of_sdk(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from oversight.errors import Transport, UserError
-from oversight.models.api.base import ApiModel
+from oversight.models.api.base import CONNECT, ApiModel
 from oversight.models.api.options import address
 from oversight.models.interface import Completion, Message, Request, Stop
 from oversight.question import content_key
@@ -69,12 +69,13 @@ class OpenAIModel(ApiModel):
         import openai
 
         assert self.manners is not None
+        timeout = openai.Timeout(self.manners.attempt, connect=min(CONNECT, self.manners.attempt))
         return openai.AsyncOpenAI(
             api_key=key,
             base_url=self.base_url,
             max_retries=0,
-            timeout=self.manners.attempt,
-            http_client=_client(timeout=self.manners.attempt),
+            timeout=timeout,
+            http_client=_client(timeout=timeout),
             organization=os.environ.get("OPENAI_ORG_ID") if self.at_home else None,
             project=os.environ.get("OPENAI_PROJECT_ID") if self.at_home else None,
         )
