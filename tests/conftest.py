@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import REPLIES, TASK
+from support import KEY, REPLIES, TASK
+from wire import Wire
 
 from oversight.engine.plan import make_plan
 from oversight.engine.run import Progress, play_plan
@@ -34,6 +35,19 @@ def toy(tmp_path: Path) -> str:
     folder.mkdir()
     (folder / "task.py").write_text(TASK)
     return str(folder)
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of `wire`, in TEST_KEY."""
+    monkeypatch.setenv("TEST_KEY", KEY)
+
+
+@pytest.fixture
+def wire(key: None) -> Iterator[Wire]:
+    """A server that speaks as the providers do."""
+    with Wire(key=KEY) as server:
+        yield server
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ import duckdb
 
 from oversight.store.memory import memory_limit, patiently
 
+KEY = "sk-test-0123456789abcdef"
+"""Of a provider that is none."""
+
 TASK = '''
 """Invented questions about who did what, with a passage that says so."""
 import random

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,11 @@ from oversight.models.api.anthropic import AnthropicModel
 from oversight.models.api.openai import OpenAIModel
 from oversight.models.interface import Message, Request
 
-KEY = "sk-test-0123456789abcdef"
 POSTS = ("/v1/chat/completions", "/v1/messages")
 SPEECH = "I say so, for the passage says so."
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEST_KEY", KEY)
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with Wire(key=KEY) as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("key")
 
 
 @pytest.fixture

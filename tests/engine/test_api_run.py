@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,12 @@ import oversight
 from oversight.errors import OverBudget, UserError
 from oversight.store.reading import open_reader
 
-KEY = "sk-test-0123456789abcdef"
 FINAL = "SELECT episode, status, choice, raw FROM verdicts WHERE final ORDER BY ALL"
 
 
 @pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEST_KEY", KEY)
+def poll(key: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OVERSIGHT_BATCH_POLL", "60")
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with Wire(key=KEY) as server:
-        yield server
 
 
 def judge(wire: Wire, model: str = "gpt-4o-mini", **options: Any) -> str:

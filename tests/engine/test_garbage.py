@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +22,6 @@ from oversight.errors import CallFailed
 from oversight.models import open_model
 from oversight.models.interface import Message, Request, Sampling
 
-KEY = "sk-test-0123456789abcdef"
 REQUEST = Request((Message("user", "Well?"),), Sampling(1.0))
 
 
@@ -48,13 +46,6 @@ class Left:
         """Names of the functions whose frames are there, of files whose path has `where` in it."""
         codes = [thing.f_code for thing in self.objects if isinstance(thing, FrameType)]
         return [code.co_qualname for code in codes if where in code.co_filename]
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    monkeypatch.setenv("TEST_KEY", KEY)
-    with Wire(key=KEY) as server:
-        yield server
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])

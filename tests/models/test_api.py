@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import KEY
 from wire import Fault, Reply, Seen, Usage, Wire
 
 from oversight.errors import ContextOverflow, RateLimited, Rejected, Transport, UserError
@@ -17,14 +17,7 @@ from oversight.models import open_model
 from oversight.models.api import keys
 from oversight.models.interface import Completion, Image, Message, Model, Request, Sampling
 
-KEY = "sk-test-0123456789abcdef"
 PROVIDERS = ("openai", "anthropic", "litellm")
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with Wire(key=KEY) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

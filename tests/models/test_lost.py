@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
 
 import pytest
 from wire import Fault, Wire
@@ -14,7 +13,6 @@ from oversight.models import open_model
 from oversight.models.api import base
 from oversight.models.interface import Message, Request, Sampling
 
-KEY = "sk-test-0123456789abcdef"
 REQUEST = Request((Message("user", "Well?"),), Sampling(1.0))
 PROVIDERS = {
     "openai": "openai/gpt-4o-mini",
@@ -23,15 +21,7 @@ PROVIDERS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEST_KEY", KEY)
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with Wire(key=KEY) as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("key")
 
 
 def charged(provider: str, url: str) -> bool:
