@@ -68,6 +68,12 @@ def patiently(act: Callable[[], T], pauses: Sequence[float] | None = None) -> T:
     return act()
 
 
+def give_back(con: duckdb.DuckDBPyConnection, limit: str) -> None:
+    """Have DuckDB's allocator give the system back what statements used and nobody uses now: by itself it keeps it (of
+    a sort of a million turns, 1.1 GiB). Setting the limit does that, here to what it is."""
+    con.execute(f"SET memory_limit = '{limit}'")
+
+
 def forget_blocks(con: duckdb.DuckDBPyConnection, limit: str, kept: int = KEPT) -> None:
     """Have DuckDB let go of the blocks of files that it holds for whoever may read them again, but for `kept` bytes,
     where there are twice as many: it would hold them up to its limit, which is `limit` before and after.

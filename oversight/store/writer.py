@@ -26,7 +26,7 @@ import duckdb
 
 from oversight.errors import StoreError
 from oversight.store.database import CATALOG, first_line, literal, open_for_writing
-from oversight.store.memory import Reads, forget_blocks, memory_limit, patiently
+from oversight.store.memory import Reads, forget_blocks, give_back, memory_limit, patiently
 from oversight.store.serve import anybody_connected
 
 Row = Sequence[Any]
@@ -168,7 +168,8 @@ class Writer:
             self._send_soon()
 
     def _forget(self) -> None:
-        """Every few seconds, have DuckDB let go of blocks of the file that nobody reads."""
+        """Every few seconds, have DuckDB let go of memory that nobody uses, and of blocks of the file that nobody
+        reads."""
         if time.monotonic() - self._looked < EVERY:
             return
         with self.reads.none() as alone, contextlib.suppress(duckdb.Error):  # it is not worth a run
@@ -176,6 +177,7 @@ class Writer:
                 self._looked = time.monotonic()
                 if not anybody_connected(self._aside):
                     forget_blocks(self._aside, self._limit)
+                give_back(self._aside, self._limit)
 
     def _commit(self, rows: dict[str, list[Row]], first: list[str]) -> None:
         patiently(lambda: self._try_commit(rows, first))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from oversight.store.database import CATALOG, open_for_writing
-from oversight.store.memory import forget_blocks, memory_limit
+from oversight.store.memory import forget_blocks, give_back, memory_limit
 
 
 def held(con: duckdb.DuckDBPyConnection) -> int:
@@ -48,3 +49,21 @@ def test_what_a_statement_holds_stays(con: duckdb.DuckDBPyConnection) -> None:
     forget_blocks(con, limit, 0)
     assert len(first + reader.fetchall()) == 20_000
     assert memory_limit(con) == limit
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell what is resident")
+def test_what_a_statement_used_is_given_back_to_the_system(con: duckdb.DuckDBPyConnection) -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    limit = memory_limit(con)
+    give_back(con, limit)
+    before = resident()
+    wide = "SELECT i, " + " || ".join(["md5(i::VARCHAR)"] * 10) + " AS text FROM range(500_000) r(i)"
+    con.execute(f"SELECT text FROM ({wide}) ORDER BY text DESC LIMIT 1 OFFSET 400_000").fetchall()
+    after = resident()
+    give_back(con, limit)
+    assert memory_limit(con) == limit
+    if after - before < 100 * 2**20:
+        pytest.skip("DuckDB's allocator on this system keeps nothing")
+    assert resident() - before < (after - before) / 2
