@@ -10,7 +10,6 @@ from wire import Fault, Wire
 
 from oversight.errors import CallFailed, Transport
 from oversight.models import open_model
-from oversight.models.api import base
 from oversight.models.interface import Message, Request, Sampling
 
 REQUEST = Request((Message("user", "Well?"),), Sampling(1.0))
@@ -78,7 +77,7 @@ def test_what_was_never_sent_is_not(provider: str, monkeypatch: pytest.MonkeyPat
 def test_a_connection_that_nobody_takes_is_not_waited_for_long(
     provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{base.__name__.rpartition('.')[0]}.{provider}.CONNECT", 0.3)
+    monkeypatch.setattr(f"oversight.models.api.{provider}.CONNECT", 0.3)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-import socket
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from oversight.errors import ContextOverflow, RateLimited, Rejected, Transport, UserError, unknown
 from oversight.library import spell
+from oversight.models.api.lost import is_of_sdk, let_go, never_sent, unanswered
 from oversight.models.interface import BatchModel, Completion, Manners, Request
 from oversight.models.prices import look_up
 from oversight.secrecy import without_keys
@@ -208,9 +208,9 @@ class ApiModel(BatchModel):
         status = getattr(error, "status_code", None)
         if isinstance(error, UserError | Transport | Rejected | ContextOverflow | Withheld):
             return error
-        if not isinstance(status, int) or _unanswered(error):
-            if _is_of_sdk(error) or isinstance(error, json.JSONDecodeError):
-                return Transport(self.clean(error), charged=not _never_sent(error))
+        if not isinstance(status, int) or unanswered(error):
+            if is_of_sdk(error) or isinstance(error, json.JSONDecodeError):
+                return Transport(self.clean(error), charged=not never_sent(error))
             return error
         return self.meaning(status, error)
 
@@ -301,21 +301,13 @@ class _Translated:
             return
         ours = self.model.translate(error)
         if ours is not error:
-            _let_go(error)
+            let_go(error)
             del error, trace
             try:
                 raise ours from None
             finally:  # nothing is left of the SDK's error, which holds its request, the reply and the connection
                 ours.__context__ = None
                 del ours
-
-
-def _let_go(error: BaseException | None) -> None:
-    """Take from an error, and from those behind it, the frames that raised them. aiohttp's hold the error itself, so
-    both would wait for the garbage collector, and with them the event loop's turn in which the connection broke: its
-    list of timers, each with the variables of its task."""
-    for one in _behind(error):
-        one.__traceback__ = None
 
 
 def _headers(error: Exception) -> Mapping[str, str]:
@@ -370,47 +362,3 @@ def context_numbers(text: str) -> tuple[int | None, int | None] | None:
         if match := pattern.search(text):
             return int(match["needed"].replace(",", "")), int(match["there"].replace(",", ""))
     return None, None
-
-
-def _behind(error: BaseException | None) -> list[BaseException]:
-    """An error and those behind it."""
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    return chain
-
-
-def _unanswered(error: Exception) -> bool:
-    """Whether an exception of an SDK says that no answer came. litellm gives these a status all the same."""
-    if type(error).__name__ in ("APIConnectionError", "APITimeoutError", "Timeout"):
-        return True
-    names = {kind.__name__ for one in _behind(error) for kind in type(one).__mro__ if _is_of_network(kind)}
-    return bool(names & {"TransportError", "ClientConnectionError", "ClientPayloadError"})
-
-
-def _never_sent(error: Exception) -> bool:
-    """Whether an exception of an SDK says that there was no connection to ask over. Of those behind it aiohttp's
-    tells: what wraps it takes a connection that broke for one that there never was. Where there is none, its words."""
-    chain = _behind(error)
-    if any(isinstance(one, ConnectionRefusedError | socket.gaierror) for one in chain):
-        return True
-    names = {type(one).__name__ for one in chain if type(one).__module__.startswith("aiohttp")}
-    if names:
-        return any(re.match(r"ClientConnector|ConnectionTimeoutError$", name) for name in names)
-    if any(re.search(r"Connect(Error|Timeout)$|PoolTimeout$", type(one).__name__) for one in chain):
-        return True
-    said = str(error).lower()
-    return bool(re.search(r"cannot connect to host|connection refused|getaddrinfo|name or service", said))
-
-
-def _is_of_network(kind: type) -> bool:
-    return kind.__module__.split(".")[0] in ("httpx", "httpx2", "aiohttp")
-
-
-def _is_of_sdk(error: Exception) -> bool:
-    """Whether an exception says that no usable answer came over the network."""
-    modules = {cls.__module__.split(".")[0] for cls in type(error).__mro__}
-    return bool(
-        modules & {"openai", "anthropic", "litellm", "httpx", "httpx2", "httpcore", "aiohttp"}
-    ) or isinstance(error, ConnectionError | TimeoutError)
