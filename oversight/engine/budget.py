@@ -1,8 +1,9 @@
 """The limits of one run: how many calls it may make and what they may cost.
 
 Before a call is sent, the most it can cost is reserved; when its reply is there, what it did cost is spent
-and the rest is free again. A reply that was lost on its way, or cannot be used, counts as the most it can cost: the
-provider may charge for it; another attempt needs room of its own. Spent and reserved together never pass the limit, whatever is under way at once.
+and the rest is free again. A reply that was lost on its way, or cannot be used, counts as the most it can cost:
+the provider may charge for it; another attempt needs room of its own. Spent and reserved together never pass the
+limit, whatever is under way at once.
 A call that does not fit waits while the calls under way may yet leave it room. Where they cannot, the run
 makes no further call: those under way finish, and calls found in the store are free as ever. The promise is
 as good as the estimate (`oversight.engine.tokens`): a prompt that comes to more is paid all the same.
@@ -81,8 +82,8 @@ class Budget:
 
     def reserve(self, model: Model, request: Request, batched: bool = False) -> Reserved:
         """Room for one call, at the price of a batch where it is `batched`, while the block makes it; settle
-        the charge in there, or `lose` it; else it is taken to have cost nothing (it was turned away). Raises `OverBudget` where
-        there will be no room."""
+        the charge in there, or `lose` it: else it is taken to have cost nothing (it was turned away). Raises
+        `OverBudget` where there will be no room."""
         most = 0 if self._limit is None else self._most(model, request, batched)
         return Reserved(self, Charge(most, most))
 

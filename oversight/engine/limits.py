@@ -194,7 +194,8 @@ async def attempts(
     What the network or the provider broke is tried again up to `Manners.attempts` times with a growing,
     jittered wait; being turned away for asking too much is not counted, but all of it must come to an end
     within `Manners.call` seconds of the first attempt. `failed` hears of every attempt that brought
-    nothing, and `again` is awaited before the next. Raises the last `Transport`, and at once whatever else `make` raises.
+    nothing, and `again` is awaited before the next. Raises the last `Transport`, and at once whatever else these
+    raise.
     """
     manners = limiter.manners
     tried = broken = 0

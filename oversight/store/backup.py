@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from oversight.errors import StoreError
-from oversight.store.database import CATALOG, attach, check_ours, literal, open_for_writing
+from oversight.store.database import CATALOG, attach, check_ours, damage_told, literal, open_for_writing
 from oversight.store.draft import new_file
 from oversight.store.reading import open_reader
 
@@ -32,8 +32,9 @@ def backup(path: Path, out: Path) -> dict[str, int]:
                 new.execute(f"ATTACH {literal(fetched)} AS {SOURCE} (READ_ONLY)")
                 rows = _copied(new, "SELECT unnest({table}) FROM source.fetched WHERE {table} IS NOT NULL")
             else:
-                _attach(new, path)
-                rows = _copied(new, "FROM source.{table}")
+                with damage_told(path, "copied"):
+                    _attach(new, path)
+                    rows = _copied(new, "FROM source.{table}")
             new.execute(f"DETACH {SOURCE}")
             new.execute(f"CHECKPOINT {CATALOG}")
         finally:

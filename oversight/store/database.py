@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -110,10 +113,11 @@ def refuse_what_is_no_file(path: Path) -> None:
 
 def _prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     check_ours(con, path, CATALOG)
+    if tables(con, CATALOG):
+        return
     con.execute("BEGIN")
-    if not tables(con, CATALOG):
-        con.execute(sql_file("schema.sql"))
-        con.execute(f"INSERT INTO meta VALUES ('schema', '{SCHEMA}'), ('made_by', {literal(_version())})")
+    con.execute(sql_file("schema.sql"))
+    con.execute(f"INSERT INTO meta VALUES ('schema', '{SCHEMA}'), ('made_by', {literal(_version())})")
     con.execute(sql_file("views.sql"))
     con.execute("COMMIT")
 
@@ -184,8 +188,32 @@ def cannot_open(path: Path, error: duckdb.Error) -> StoreError:
         return StoreError(
             f"{path} was written by a newer DuckDB than {duckdb.__version__}: `pip install -U duckdb`"
         )
+    return _refused(path, "opened", error)
+
+
+def cannot_read(path: Path, error: BaseException) -> StoreError:
+    """The same for an error on reading."""
+    return _refused(path, "read", error)
+
+
+@contextmanager
+def damage_told(path: Path, done: str) -> Iterator[None]:
+    """Where a block of that file cannot be read, say which file it is."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if "Corrupt database file" not in str(error):
+            raise
+        raise StoreError(
+            f"{path} is damaged and nothing was {done}: save what there is, "
+            f"oversight check --salvage NEW.duckdb {shlex.quote(str(path))}"
+        ) from None
+
+
+def _refused(path: Path, what: str, error: BaseException) -> StoreError:
+    said = first_line(str(error))
     return StoreError(
-        f"{path} cannot be opened: {first_line(text)}; if it is damaged, `oversight check` says what is left of it"
+        f"{path} cannot be {what}: {said}; if it is damaged, `oversight check` says what is left of it"
     )
 
 

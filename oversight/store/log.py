@@ -26,7 +26,7 @@ from oversight.player import Player
 from oversight.prompts import Template
 from oversight.question import Image, Label, content_key
 from oversight.secrecy import without_keys
-from oversight.store.database import CATALOG, first_line, literal
+from oversight.store.database import CATALOG, cannot_read, literal
 from oversight.store.keys import Keys, Statuses, read_keys
 from oversight.store.memory import SHORT, patiently
 from oversight.store.replies import Replies
@@ -62,22 +62,31 @@ class Log:
         self.run = 0
         self._reading = self.writer.con.cursor()
         self._reading.execute(f"USE {CATALOG}")
+        self._replies = Replies(self.writer.con, path, self.writer.reads)
+        self._models: dict[int, int] = {}
+        self._used: dict[int, set[tuple[int, str, int]]] = {}
+        self.standing: Counter[str] = Counter()
+        """Final verdicts of the plan that an earlier run had reached, by status."""
+        try:
+            self._look()
+        except BaseException:
+            self.close()
+            raise
+
+    def _look(self) -> None:
+        """Read what the file holds."""
         self._known = {name: self._keys(name) for name in _ONCE}
         self._calls = self._keys("calls")
         self._labels: dict[int, int] = dict(self._read("SELECT question, label FROM labels"))
         unused = "SELECT call FROM calls WHERE call NOT IN (SELECT call FROM uses WHERE paid)"
         self._unused = {key for (key,) in self._read(unused)}
-        self._replies = Replies(self.writer.con, path, self.writer.reads)
-        self._models: dict[int, int] = {}
-        self.finished = Statuses.read(self._reading, "SELECT episode, status FROM verdicts WHERE final")
+        with self._told():
+            self.finished = Statuses.read(self._reading, "SELECT episode, status FROM verdicts WHERE final")
         """Final verdicts there were when the run began: episode key → status."""
         failed = "SELECT DISTINCT episode FROM verdicts WHERE NOT final AND status = 'failed'"
         found = {key for (key,) in self._read(failed)}
         self.unread = {key for key in found if self.finished.get(key) != "failed"}
         """Episodes that have a verdict, but of which a further reading failed."""
-        self._used: dict[int, set[tuple[int, str, int]]] = {}
-        self.standing: Counter[str] = Counter()
-        """Final verdicts of the plan that an earlier run had reached, by status."""
         self._episodes = self._keys("episodes")
         self._played = self._open_turns()
 
@@ -152,13 +161,20 @@ class Log:
             with self.writer.reads.one():
                 return self._reading.execute(sql).fetchall()
 
-        try:
+        with self._told():
             return patiently(read, SHORT)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """DuckDB's errors in the block are told in one line."""
+        try:
+            yield
         except duckdb.Error as error:
-            raise StoreError(f"{self.path} could not be read: {first_line(str(error))}") from None
+            raise cannot_read(self.path, error) from None
 
     def _keys(self, table: str) -> Keys:
-        return read_keys(self._reading, f"SELECT {_ONCE.get(table) or table[:-1]} FROM {table}")
+        with self._told():
+            return read_keys(self._reading, f"SELECT {_ONCE.get(table) or table[:-1]} FROM {table}")
 
     def _open_turns(self, only: str = "") -> dict[int, dict[int, Turn]]:
         """Turns of episodes that have no verdict yet, or a failed one: what a resumed run goes on from."""

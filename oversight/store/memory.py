@@ -84,12 +84,9 @@ def forget_blocks(con: duckdb.DuckDBPyConnection, limit: str, kept: int = KEPT) 
     held = dict(con.execute("SELECT tag, memory_usage_bytes FROM duckdb_memory()").fetchall())
     if held["BASE_TABLE"] <= 2 * kept:
         return
-    lower, back = (
-        f"SET memory_limit = '{most}'"
-        for most in (f"{sum(held.values()) - held['BASE_TABLE'] + kept}B", limit)
-    )
+    lower = sum(held.values()) - held["BASE_TABLE"] + kept
     try:
         with contextlib.suppress(duckdb.OutOfMemoryException):  # DuckDB would not lower it: it is as it was
-            con.execute(f"{lower}; {back}")
+            con.execute(f"SET memory_limit = '{lower}B'; SET memory_limit = '{limit}'")
     finally:
-        patiently(lambda: con.execute(back))
+        patiently(lambda: give_back(con, limit))

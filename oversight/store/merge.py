@@ -7,9 +7,7 @@ is the one that paid. The inputs are only read; the new file appears when it is 
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from oversight.store.database import (
     CATALOG,
     attach,
     check_ours,
+    damage_told,
     open_for_writing,
     refuse_what_is_no_file,
     tables,
@@ -93,7 +92,7 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
         new = open_for_writing(draft)
         try:
             for n, path in enumerate(paths):
-                with _reading(path):
+                with damage_told(path, "merged"):
                     _attach(new, path)
                     for table, key, columns, what in _MUST_AGREE:
                         _agree(new, paths[:n], path, table, key, columns, what)
@@ -117,20 +116,6 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
 
 
 _REPLIES_DIFFER = '(a."text", a.private, a.stop_reason, a.scores) IS DISTINCT FROM (b."text", b.private, b.stop_reason, b.scores)'  # fmt: skip
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Say of which file it is that a block cannot be read."""
-    try:
-        yield
-    except duckdb.Error as error:
-        if "Corrupt database file" not in str(error):
-            raise
-        raise StoreError(
-            f"{path} is damaged and nothing was merged: save what there is, oversight check --salvage NEW.duckdb "
-            f"{shlex.quote(str(path))}, and merge that"
-        ) from None
 
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:

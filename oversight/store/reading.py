@@ -28,6 +28,7 @@ from oversight.store.database import (
     CATALOG,
     attach,
     cannot_open,
+    cannot_read,
     check_ours,
     first_line,
     literal,
@@ -58,6 +59,9 @@ WHEELS = "duckdb==1.5.5 duckdb-extension-quack==1.5.5 duckdb-extension-httpfs==1
 
 PATIENCE = 1.5
 """Seconds to wait for a run that has the file open and is about to serve it, or about to close it."""
+
+BROKEN = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
+"""What is no query's fault."""
 
 REFUSED = "a query may only read this database: no other files, no settings, nothing that changes anything"
 
@@ -142,7 +146,7 @@ class Reader:
                 try:
                     part = self._wait(con, lambda: _table(con, size), left)
                 except duckdb.Error as error:
-                    raise StoreError(_reason(error)) from None
+                    raise self._refused(error) from None
             yield part
             if len(part.rows) < size:
                 return
@@ -205,9 +209,14 @@ class Reader:
                     if self.live and "Authorization failed" in text:
                         raise StoreError(REFUSED) from None
                     if not (self.live and "Failed to send message" in text):
-                        raise StoreError(_reason(error)) from None
+                        raise self._refused(error) from None
                     self.close()  # the run has ended, or died: the file is free, or another run has it
             raise StoreError(f"the run that writes {self.path} stopped answering: try again")
+
+    def _refused(self, error: duckdb.Error) -> StoreError:
+        if isinstance(error, BROKEN):
+            return cannot_read(self.path, error)
+        return StoreError(re.sub(r"^[A-Z][\w ]* Error: ", "", first_line(str(error))))
 
     def _wait(self, con: duckdb.DuckDBPyConnection, work: Callable[[], T], timeout: float | None) -> T:
         """What the work gives; stopped where it takes too long, or by Ctrl-C."""
@@ -231,10 +240,6 @@ class Reader:
                 raise StoreError(f"no answer within {timeout} s; the run still works on it") from None
             raise
         return _told(told)
-
-
-def _reason(error: duckdb.Error) -> str:
-    return re.sub(r"^[A-Z][\w ]* Error: ", "", first_line(str(error)))
 
 
 def _table(con: duckdb.DuckDBPyConnection, most: int | None = None) -> Table:

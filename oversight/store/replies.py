@@ -15,7 +15,7 @@ import duckdb
 from oversight.errors import StoreError
 from oversight.models.interface import Completion
 from oversight.recent import Recent
-from oversight.store.database import CATALOG, first_line
+from oversight.store.database import CATALOG, cannot_read
 from oversight.store.memory import Reads, patiently
 
 LATELY = 10_000_000
@@ -105,7 +105,7 @@ class Replies:
             if error is None:
                 future.set_result(asked.result().get(key))
             else:
-                future.set_exception(StoreError(f"{self._path} could not be read: {first_line(str(error))}"))
+                future.set_exception(cannot_read(self._path, error))
                 future.exception()  # there may be nobody left to hear it
         self._asking = bool(self._wanted)
         if self._asking:

@@ -269,9 +269,9 @@ def filter_sql(con: duckdb.DuckDBPyConnection) -> str:
 
 def anybody_connected(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether a client is connected to a server of this DuckDB, or was and went without taking its leave."""
-    served = "SELECT 1 FROM duckdb_functions() WHERE function_name = 'quack_active_connections'"
+    loaded = "SELECT 1 FROM duckdb_extensions() WHERE loaded AND extension_name = 'quack'"
     return bool(
-        con.execute(served).fetchall()
+        con.execute(loaded).fetchall()  # else DuckDB would try to fetch it
         and con.execute("SELECT 1 FROM quack_active_connections() LIMIT 1").fetchall()
     )
 

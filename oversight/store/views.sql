@@ -1,4 +1,4 @@
--- Views made for people. They hold no data and are made anew whenever a file is opened for writing.
+-- Views made for people. They hold no data and are made anew by the first commit of each run.
 
 CREATE OR REPLACE VIEW spending AS
 SELECT u.episode, count(*) AS calls, count(*) FILTER (u.paid) AS paid_calls,

@@ -25,7 +25,7 @@ from typing import IO, Any
 import duckdb
 
 from oversight.errors import StoreError
-from oversight.store.database import CATALOG, first_line, literal, open_for_writing
+from oversight.store.database import CATALOG, cannot_read, first_line, literal, open_for_writing, sql_file
 from oversight.store.memory import Reads, forget_blocks, give_back, memory_limit, patiently
 from oversight.store.serve import anybody_connected
 
@@ -51,6 +51,7 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.con = open_for_writing(path)
+        self._written = False
         self._columns = self._types()
         self._prepared: set[str] = set()
         self._page = _Page()
@@ -172,12 +173,14 @@ class Writer:
         reads."""
         if time.monotonic() - self._looked < EVERY:
             return
-        with self.reads.none() as alone, contextlib.suppress(duckdb.Error):  # it is not worth a run
-            if alone:
+        with contextlib.suppress(duckdb.Error):  # it is not worth a run
+            with self.reads.none() as alone:
+                if not alone:
+                    return
                 self._looked = time.monotonic()
                 if not anybody_connected(self._aside):
                     forget_blocks(self._aside, self._limit)
-                give_back(self._aside, self._limit)
+            give_back(self._aside, self._limit)
 
     def _commit(self, rows: dict[str, list[Row]], first: list[str]) -> None:
         patiently(lambda: self._try_commit(rows, first))
@@ -186,12 +189,15 @@ class Writer:
         con = self.con
         con.execute("BEGIN")
         try:
+            if not self._written:
+                con.execute(sql_file("views.sql"))
             for statement in first:
                 con.execute(statement)
             for table, added in rows.items():
                 for at in range(0, len(added), MOST_ROWS):
                     self._write(table, added[at : at + MOST_ROWS])
             con.execute("COMMIT")
+            self._written = True
         except BaseException:
             with contextlib.suppress(duckdb.Error):  # where the commit itself failed, DuckDB has rolled back
                 con.execute("ROLLBACK")
@@ -231,8 +237,9 @@ class Writer:
         try:
             if not self.failed and (self._rows or self._first):
                 self._commit(self._rows, self._first)
-            with contextlib.suppress(duckdb.TransactionException):  # a reader is at it: all is in the log
-                self.con.execute(f"CHECKPOINT {CATALOG}")
+            if self._written:
+                with contextlib.suppress(duckdb.TransactionException):  # a reader is at it: all is in the log
+                    self.con.execute(f"CHECKPOINT {CATALOG}")
         except duckdb.Error as error:
             self.failed = self.failed or _as_store_error(self.path, error)
         finally:
@@ -291,4 +298,6 @@ def _as_store_error(path: Path, error: Exception) -> StoreError:
         return StoreError(
             f"the disk of {path} is full: free some space and run the same command again; nothing committed is lost"
         )
+    if "Corrupt database file" in text:
+        return cannot_read(path, error)
     return StoreError(f"{path} could not be written: {first_line(text)}")

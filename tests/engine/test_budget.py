@@ -6,7 +6,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,23 @@ from hypothesis import strategies as st
 from support import REPLIES, content, rows
 
 from oversight.api import run as run_from_python
+from oversight.engine.batches import Batches
 from oversight.engine.budget import Budget
+from oversight.engine.calls import Caller
 from oversight.engine.tokens import most_dollars, most_tokens
 from oversight.episode import Run
 from oversight.errors import OverBudget, Transport, UserError
-from oversight.models.interface import Completion, Message, Model, Price, Request, Sampling
+from oversight.models.interface import (
+    BatchModel,
+    Completion,
+    Manners,
+    Message,
+    Model,
+    Price,
+    Request,
+    Sampling,
+)
+from oversight.store.log import Log
 
 Play = Callable[..., Run]
 
@@ -340,6 +353,94 @@ def test_another_attempt_waits_for_room_before_the_calls_that_wait_and_is_no_cal
 
     order = asyncio.run(all_())
     assert sorted(order) == list(range(80)) and order.index(5) < 25 and order.index(12) < 35
+
+
+class Unheard(Costs):
+    """Takes requests and never answers."""
+
+    name = identity = "unheard"
+    in_flight = 1
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def generate(self, request: Request) -> Completion:
+        self.asked.set()
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+
+def test_a_call_that_is_dropped_counts_once_it_was_sent(tmp_path: Path) -> None:
+    """As when the lease of its episode runs out. The other waits for its turn."""
+    log, budget = Log(tmp_path / "db.duckdb"), Budget(10.0)
+
+    async def go() -> None:
+        caller, model = Caller(log, budget), Unheard()
+        calls = [asyncio.create_task(caller.make(model, request(most), 0)) for most in (3, 2)]
+        await model.asked.wait()
+        assert budget.reserved == 5.0
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+
+    asyncio.run(go())
+    log.close()
+    assert (budget.spent, budget.reserved) == (3.0, 0.0)
+
+
+class Doubtful:
+    """A run shared with an owner that is not heard: nothing may be sent."""
+
+    async def claim(self, *of: object) -> None:
+        return None
+
+    async def sure(self) -> None:
+        await asyncio.sleep(3600)
+
+    def release(self, key: int) -> None:
+        pass
+
+
+def test_a_call_that_waits_for_leave_to_be_sent_costs_nothing(tmp_path: Path) -> None:
+    log, budget, model = Log(tmp_path / "db.duckdb"), Budget(10.0), Unheard()
+    log.run, model.manners = 1, Manners(attempts=1, attempt=0.05)
+
+    async def go() -> None:
+        shared: Any = Doubtful()
+        with pytest.raises(Transport, match="no reply within"):
+            await Caller(log, budget, shared=shared).make(model, request(3), 0)
+
+    asyncio.run(go())
+    log.close()
+    assert not model.asked.is_set() and (budget.spent, budget.reserved) == (0.0, 0.0)
+
+
+class Unsent(Costs, BatchModel):
+    """Whose batches are lost on their way there."""
+
+    name = identity = "unsent"
+    price = Price(0.0, 1.0, batch=0.5)
+
+    async def send_batch(self, tag: str, requests: Mapping[int, Request]) -> str:
+        raise Transport("cut off", charged=True)
+
+    async def find_batch(self, tag: str, sent: datetime, keys: Collection[int]) -> str | None:
+        return None
+
+
+def test_a_batch_that_never_came_to_be_costs_nothing(tmp_path: Path) -> None:
+    log, budget = Log(tmp_path / "db.duckdb"), Budget(10.0)
+    log.run = 1
+
+    async def go() -> None:
+        batches = Batches(log, poll=(0.01, 0.01))
+        with pytest.raises(Transport, match="cut off"):
+            await Caller(log, budget, batches).make(Unsent(), request(8), 0)
+        await batches.stop()
+
+    asyncio.run(go())
+    log.close()
+    assert (budget.spent, budget.reserved) == (0.0, 0.0)
 
 
 def test_a_call_given_up_while_it_waits_leaves_its_room_to_others() -> None:

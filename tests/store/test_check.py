@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ import pytest
 from support import content, rows
 
 from oversight.errors import StoreError
+from oversight.store.backup import backup
 from oversight.store.check import check, salvage
-from oversight.store.database import open_for_writing
+from oversight.store.database import BLOCK, open_for_writing
+from oversight.store.reading import open_reader
 
 Play = Callable[..., Any]
 
@@ -93,6 +97,41 @@ def test_a_damaged_block_is_said_and_what_else_there_is_is_saved(db: Path, tmp_p
     for table in whole.keys() - broken:
         assert saved[table] == whole[table], table
     assert db.read_bytes() == before
+
+
+def test_who_comes_upon_a_damaged_block_names_the_file_and_the_way_out(play: Play, tmp_path: Path) -> None:
+    """Block by block: a run that goes on, a reader, a backup. The file is left as it was, but where a run came upon it only
+    after it had committed."""
+    arms = ("debate", "consultancy:rounds=1", "direct")
+    play(*arms, db=tmp_path / "whole.duckdb", limit=2)
+    whole, db = (tmp_path / "whole.duckdb").read_bytes(), tmp_path / "broken.duckdb"
+
+    def read() -> None:
+        with open_reader(db) as reader:
+            reader.sql("FROM transcripts")
+            list(reader.batches("FROM calls"))
+
+    came_upon = {
+        "run": lambda: play(*arms, db=db, limit=3),
+        "read": read,
+        "backup": lambda: backup(db, tmp_path / "copy.duckdb"),
+    }
+    told = Counter[str]()
+    for at in range(12_288 + BLOCK // 2, len(whole), BLOCK):
+        for who, act in came_upon.items():
+            db.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+            before = db.read_bytes()
+            try:
+                act()
+            except StoreError as error:
+                told[who] += 1
+                said = rf"{re.escape(str(db))} (cannot be opened:|cannot be read:|is damaged) .*oversight check.*"
+                assert re.fullmatch(said, str(error))
+                assert "Checkpoint failed" in str(error) or db.read_bytes() == before
+                assert not (tmp_path / "copy.duckdb").exists()
+            (tmp_path / "copy.duckdb").unlink(missing_ok=True)
+            (tmp_path / "broken.duckdb.wal").unlink(missing_ok=True)
+    assert len(told) == 3 and min(told.values()) > 2, told
 
 
 def test_of_a_table_with_a_damaged_block_the_other_blocks_are_saved(tmp_path: Path) -> None:

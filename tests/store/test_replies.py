@@ -95,7 +95,7 @@ def test_a_call_that_is_not_there_and_a_file_that_cannot_be_read_are_said(
         raise OSError("Input/output error")
 
     monkeypatch.setattr(log._replies, "_rows_of", broken)
-    with pytest.raises(StoreError, match="could not be read: Input/output error"):
+    with pytest.raises(StoreError, match="cannot be read: Input/output error"):
         found(log, [8, 9])
 
 
