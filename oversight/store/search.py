@@ -130,7 +130,7 @@ def _opened(path: Path, reader: Reader) -> duckdb.DuckDBPyConnection:
         load_extension(con, "fts")
         con.execute(f"ATTACH {literal(path)} AS index")
         con.execute("USE index")
-        _lay_out(con)
+        _lay_out(con, path)
         _catch_up(con, reader, path)
     except BaseException as error:
         con.close()
@@ -142,10 +142,12 @@ def _opened(path: Path, reader: Reader) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _lay_out(con: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables where there are none, or others."""
+def _lay_out(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Make the tables where there are none, or those of another version."""
     there = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'index'").fetchall()
-    if ("layout",) in there and con.execute("SELECT layout FROM layout").fetchall() == [(_LAYOUT,)]:
+    if there and ("layout",) not in there:
+        raise StoreError(f"{path} is where the index belongs, and is no index: move it away")
+    if there and con.execute("SELECT layout FROM layout").fetchall() == [(_LAYOUT,)]:
         return
     con.execute("BEGIN")
     for (table,) in there:

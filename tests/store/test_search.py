@@ -120,6 +120,15 @@ def test_an_index_that_is_broken_is_said_with_the_way_out(db: Path) -> None:
         turns(db, "clock")
 
 
+def test_a_file_in_the_indexs_place_that_is_none_is_left_as_it_is(db: Path) -> None:
+    with duckdb.connect(str(index_path(db))) as con:
+        con.execute("CREATE TABLE mine AS SELECT 42")
+    before = index_path(db).read_bytes()
+    with pytest.raises(StoreError, match=r"db\.duckdb\.search\.duckdb is where the index belongs.*move it away"), open_reader(db) as reader:  # fmt: skip
+        find(reader, "clock")
+    assert index_path(db).read_bytes() == before
+
+
 def test_without_the_extension_it_is_said_and_nothing_else_is_done(
     db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
