@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -31,6 +31,10 @@ off is lost with that."""
 MEMORY = 1
 """GiB that DuckDB may hold in the writing process, for the readers it serves too, if its own bound (four fifths of
 the machine) is higher; what is more goes through files beside the database."""
+
+
+BROKEN = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
+"""Errors of DuckDB's that a damaged file may have brought, and no statement."""
 
 
 class HeldFile(StoreError):
@@ -88,13 +92,19 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
         attach(con, path, CATALOG, f"STORAGE_VERSION '{STORAGE}', ROW_GROUP_SIZE {ROW_GROUP}")
         con.execute(f"USE {CATALOG}")
         _prepare(con, path)
-    except duckdb.Error as error:
+    except BaseException as error:
+        leave_as_it_is(con)
         con.close()
-        raise cannot_open(path, error) from None
-    except BaseException:
-        con.close()
+        if isinstance(error, duckdb.Error):
+            raise cannot_open(path, error) from None
         raise
     return con
+
+
+def leave_as_it_is(con: duckdb.DuckDBPyConnection) -> None:
+    """Closing the connection is to write nothing back into its files."""
+    with suppress(duckdb.Error):
+        con.execute("PRAGMA disable_checkpoint_on_shutdown")
 
 
 def _gibibytes(con: duckdb.DuckDBPyConnection) -> float:
@@ -206,15 +216,15 @@ def damage_told(path: Path, done: str) -> Iterator[None]:
             raise
         raise StoreError(
             f"{path} is damaged and nothing was {done}: save what there is, "
-            f"oversight check --salvage NEW.duckdb {shlex.quote(str(path))}"
+            f"oversight check --salvage NEW.duckdb {shlex.quote(str(path))}, and take that"
         ) from None
 
 
 def _refused(path: Path, what: str, error: BaseException) -> StoreError:
-    said = first_line(str(error))
-    return StoreError(
-        f"{path} cannot be {what}: {said}; if it is damaged, `oversight check` says what is left of it"
-    )
+    said = f"{path} cannot be {what}: {first_line(str(error))}"
+    if isinstance(error, BROKEN):
+        said += "; if it is damaged, `oversight check` says what is left of it"
+    return StoreError(said)
 
 
 def first_line(text: str) -> str:

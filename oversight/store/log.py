@@ -70,7 +70,9 @@ class Log:
         try:
             self._look()
         except BaseException:
-            self.close()
+            self._replies.close()
+            self._reading.close()
+            self.writer.leave()
             raise
 
     def _look(self) -> None:
@@ -81,7 +83,8 @@ class Log:
         unused = "SELECT call FROM calls WHERE call NOT IN (SELECT call FROM uses WHERE paid)"
         self._unused = {key for (key,) in self._read(unused)}
         with self._told():
-            self.finished = Statuses.read(self._reading, "SELECT episode, status FROM verdicts WHERE final")
+            final = Statuses.read(self._reading, "SELECT episode, status FROM verdicts WHERE final")
+        self.finished = final
         """Final verdicts there were when the run began: episode key → status."""
         failed = "SELECT DISTINCT episode FROM verdicts WHERE NOT final AND status = 'failed'"
         found = {key for (key,) in self._read(failed)}

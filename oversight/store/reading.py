@@ -25,6 +25,7 @@ import duckdb
 from oversight.errors import StoreError
 from oversight.store import wal
 from oversight.store.database import (
+    BROKEN,
     CATALOG,
     attach,
     cannot_open,
@@ -48,6 +49,7 @@ from oversight.store.serve import (
     read_note,
     withdraw,
 )
+from oversight.store.unsorted import unsorted
 
 T = TypeVar("T")
 Fetch = Callable[[duckdb.DuckDBPyConnection], T]
@@ -59,9 +61,6 @@ WHEELS = "duckdb==1.5.5 duckdb-extension-quack==1.5.5 duckdb-extension-httpfs==1
 
 PATIENCE = 1.5
 """Seconds to wait for a run that has the file open and is about to serve it, or about to close it."""
-
-BROKEN = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
-"""What is no query's fault."""
 
 REFUSED = "a query may only read this database: no other files, no settings, nothing that changes anything"
 
@@ -127,7 +126,7 @@ class Reader:
             if self._con is None:
                 self._con, self._port = _open(self.path, self.patience)
             _must_read(self._con, query)
-        plain = query.strip().rstrip(";")
+            plain = unsorted(self._con, query.strip().rstrip(";"))
         try:
             described = self.sql(f"DESCRIBE {plain}", timeout=timeout).rows
         except StoreError:  # no SELECT (SHOW, EXPLAIN), or wrong: then this says so
@@ -199,11 +198,12 @@ class Reader:
                 if self._con is None:
                     self._con, self._port = _open(self.path, self.patience)
                 _must_read(self._con, query)
+                asked = unsorted(self._con, query)
                 try:
                     if self.live:
-                        asked = inlined(self._con, query, params)
+                        asked = inlined(self._con, asked, params)
                         return self._wait(self._con, _through_run(self._con, asked, fetch), timeout)
-                    return self._wait(self._con, _directly(self._con, query, params, fetch), timeout)
+                    return self._wait(self._con, _directly(self._con, asked, params, fetch), timeout)
                 except duckdb.Error as error:
                     text = first_line(str(error))
                     if self.live and "Authorization failed" in text:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import duckdb
 
 from oversight.errors import StoreError, UserError
 from oversight.question import hex_id
-from oversight.store.database import first_line, literal
+from oversight.store.database import attach, first_line, literal
 from oversight.store.memory import in_memory
 from oversight.store.reading import Reader
 from oversight.store.serve import CannotServe, load_extension
@@ -70,7 +71,7 @@ def find(reader: Reader, words: str, *, all_words: bool = False, limit: int = 20
     """The turns that hold any (or all) of the words, best first. Raises `UserError`, `StoreError`."""
     index = index_path(reader.path)
     words = words.replace("\0", " ")
-    with _opened(index, reader) as con:
+    with _opened(index, reader) as con, _read(index):
         plain = con.execute(f"SELECT {_PLAIN.format(literal(words))}").fetchall()[0][0]
         forms = ", ".join(literal(form) for form in _forms(plain))
         if not forms:
@@ -128,7 +129,7 @@ def _opened(path: Path, reader: Reader) -> duckdb.DuckDBPyConnection:
     try:
         con.execute("SET allow_persistent_secrets=false")
         load_extension(con, "fts")
-        con.execute(f"ATTACH {literal(path)} AS index")
+        attach(con, path, "index")
         con.execute("USE index")
         _lay_out(con, path)
         _catch_up(con, reader, path)
@@ -144,13 +145,17 @@ def _opened(path: Path, reader: Reader) -> duckdb.DuckDBPyConnection:
 
 def _lay_out(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Make the tables where there are none, or those of another version."""
-    there = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'index'").fetchall()
-    if there and ("layout",) not in there:
+    found = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = 'index' UNION ALL "
+        "SELECT view_name FROM duckdb_views() WHERE database_name = 'index' AND NOT internal"
+    ).fetchall()
+    there = {name for (name,) in found}
+    if there and not {"docs", "words", "terms"} <= there <= {"docs", "words", "terms", "layout"}:
         raise StoreError(f"{path} is where the index belongs, and is no index: move it away")
-    if there and con.execute("SELECT layout FROM layout").fetchall() == [(_LAYOUT,)]:
+    if "layout" in there and con.execute("SELECT layout FROM layout").fetchall() == [(_LAYOUT,)]:
         return
     con.execute("BEGIN")
-    for (table,) in there:
+    for table in there:
         con.execute(f'DROP TABLE "{table}"')
     con.execute(_TABLES)
     con.execute("COMMIT")
@@ -261,9 +266,18 @@ def _plain(word: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
 
 
+@contextmanager
+def _read(path: Path) -> Iterator[None]:
+    """The index, in the block."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _in_the_way(path, error) from None
+
+
 def _in_the_way(path: Path, error: duckdb.Error) -> StoreError:
     text = first_line(str(error))
-    if "lock" in text.lower() or "Unique file handle" in text:
+    if re.search(r"\block\b", text.lower()) or "Unique file handle" in text:
         return StoreError(f"another search is bringing {path} up to date: try again in a moment")
     if "ermission" in text or "ead-only" in text:
         return StoreError(

@@ -1,4 +1,4 @@
--- Views made for people. They hold no data and are made anew by the first commit of each run.
+-- Views made for people. They hold no data, and the first commit of whoever opens a file makes them anew.
 
 CREATE OR REPLACE VIEW spending AS
 SELECT u.episode, count(*) AS calls, count(*) FILTER (u.paid) AS paid_calls,
@@ -29,11 +29,12 @@ FROM verdicts v JOIN episodes e USING (episode) JOIN arms a USING (arm)
      JOIN questions q ON q.question = e.question JOIN labels l ON l.question = e.question
 WHERE v.closing;
 
--- One row a turn. In no order: sorting a million of them takes a gibibyte, also where the first fifty are asked for.
+-- One row a turn, in order.
 CREATE OR REPLACE VIEW transcripts AS
 SELECT lower(lpad(to_hex(t.episode), 16, '0')) AS id, a.protocol, e.task, t.turn, t.kind, t.seat, t.role, t.round, t."text", t.private,
        t.cut, t.words, q.text AS question, t.episode
-FROM turns t JOIN episodes e USING (episode) JOIN arms a USING (arm) JOIN questions q ON q.question = e.question;
+FROM turns t JOIN episodes e USING (episode) JOIN arms a USING (arm) JOIN questions q ON q.question = e.question
+ORDER BY t.episode, t.turn;
 
 -- Per arm and task: the ledger, and accuracy over the verdicts that were decided.
 CREATE OR REPLACE VIEW accuracy AS

@@ -25,7 +25,15 @@ from typing import IO, Any
 import duckdb
 
 from oversight.errors import StoreError
-from oversight.store.database import CATALOG, cannot_read, first_line, literal, open_for_writing, sql_file
+from oversight.store.database import (
+    CATALOG,
+    cannot_read,
+    first_line,
+    leave_as_it_is,
+    literal,
+    open_for_writing,
+    sql_file,
+)
 from oversight.store.memory import Reads, forget_blocks, give_back, memory_limit, patiently
 from oversight.store.serve import anybody_connected
 
@@ -228,24 +236,36 @@ class Writer:
         try:
             self._commit(rows, first or [])
         except duckdb.Error as error:
-            raise _as_store_error(self.path, error) from None
+            self.failed = _as_store_error(self.path, error)
+            raise self.failed from None
 
     def close(self) -> None:
         """Commit what is left and let the file go."""
-        self._queue.put(None)
-        self._thread.join()
+        self._end_thread()
         try:
             if not self.failed and (self._rows or self._first):
                 self._commit(self._rows, self._first)
-            if self._written:
-                with contextlib.suppress(duckdb.TransactionException):  # a reader is at it: all is in the log
-                    self.con.execute(f"CHECKPOINT {CATALOG}")
+            with contextlib.suppress(duckdb.TransactionException):  # a reader is at it: all is in the log
+                self.con.execute(f"CHECKPOINT {CATALOG}")
         except duckdb.Error as error:
             self.failed = self.failed or _as_store_error(self.path, error)
         finally:
-            self._aside.close()
-            self.con.close()
-            self._page.close()
+            self._let_go()
+
+    def leave(self) -> None:
+        """Let a file go that cannot be read, and its log, as they are."""
+        self._end_thread()
+        leave_as_it_is(self.con)
+        self._let_go()
+
+    def _end_thread(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def _let_go(self) -> None:
+        self._aside.close()
+        self.con.close()
+        self._page.close()
 
 
 class _Page:

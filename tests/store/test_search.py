@@ -120,13 +120,38 @@ def test_an_index_that_is_broken_is_said_with_the_way_out(db: Path) -> None:
         turns(db, "clock")
 
 
-def test_a_file_in_the_indexs_place_that_is_none_is_left_as_it_is(db: Path) -> None:
+@pytest.mark.parametrize(
+    "made", ["TABLE mine AS SELECT 42", "TABLE layout AS SELECT 7 AS layout", "VIEW v AS SELECT 1"]
+)
+def test_a_file_in_the_indexs_place_that_is_none_is_left_as_it_is(made: str, db: Path) -> None:
     with duckdb.connect(str(index_path(db))) as con:
-        con.execute("CREATE TABLE mine AS SELECT 42")
+        con.execute(f"CREATE {made}")
     before = index_path(db).read_bytes()
     with pytest.raises(StoreError, match=r"db\.duckdb\.search\.duckdb is where the index belongs.*move it away"), open_reader(db) as reader:  # fmt: skip
         find(reader, "clock")
     assert index_path(db).read_bytes() == before
+
+
+def test_an_index_of_an_older_layout_is_made_anew(db: Path) -> None:
+    with duckdb.connect(str(index_path(db))) as con:
+        con.execute("CREATE TABLE docs(x INT); CREATE TABLE words(x INT); CREATE TABLE terms(x INT)")
+    with open_reader(db) as reader:
+        assert find(reader, "clock").matches == 2
+
+
+def test_wherever_an_index_is_damaged_the_way_out_is_to_delete_it(db: Path) -> None:
+    add(db, [f"word{n} of many, and the clock" for n in range(20_000)], episode=2)
+    with open_reader(db) as reader:
+        find(reader, "clock")
+        whole, told = index_path(db).read_bytes(), 0
+        for at in range(20_000, len(whole), 65_536):
+            index_path(db).write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+            try:
+                find(reader, "clock")
+            except StoreError as error:
+                assert "search.duckdb" in str(error) and "delete it" in str(error)
+                told += 1
+    assert told > 2
 
 
 def test_without_the_extension_it_is_said_and_nothing_else_is_done(

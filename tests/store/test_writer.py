@@ -224,6 +224,21 @@ def test_what_is_ready_is_committed_while_the_loop_goes_on(tmp_path: Path, monke
         assert con.execute("SELECT count(*) FROM drafts").fetchall() == [(40,)]
 
 
+def test_the_first_commit_makes_the_views_anew_and_an_opened_file_keeps_its_own(tmp_path: Path):
+    path = tmp_path / "db.duckdb"
+    Writer(path).close()
+    with duckdb.connect(str(path)) as con:
+        con.execute("DROP VIEW sides; CREATE OR REPLACE VIEW transcripts AS SELECT 'old' AS id")
+    Writer(path).close()
+    with duckdb.connect(str(path)) as con:
+        assert con.execute("FROM transcripts").fetchall() == [("old",)]
+    writer = Writer(path)
+    writer.write_now({"plans": [(1, 2)]})
+    writer.close()
+    with duckdb.connect(str(path)) as con:
+        assert con.execute("FROM transcripts").fetchall() == con.execute("FROM sides").fetchall() == []
+
+
 def test_whoever_waits_hears_that_a_commit_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     writer = Writer(tmp_path / "w.duckdb")
 

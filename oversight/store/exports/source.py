@@ -7,6 +7,7 @@ column is blanked unless it is known to say nothing of a question, so that a col
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,16 @@ import duckdb
 from oversight.errors import StoreError
 from oversight.secrecy import MASK, keys_there
 from oversight.store.backup import backup
-from oversight.store.database import attach, cannot_open, check_ours, first_line, literal, sql_file, tables
+from oversight.store.database import (
+    attach,
+    cannot_open,
+    cannot_read,
+    check_ours,
+    first_line,
+    literal,
+    sql_file,
+    tables,
+)
 from oversight.store.memory import in_memory
 from oversight.store.reading import open_reader
 
@@ -149,7 +159,9 @@ def _opened(path: Path, file: Path) -> Iterator[Source]:
         check_ours(con, path, FILE)
         yield Source(con, path, _veil(con))
     except duckdb.IOException as error:
-        if "lock" in str(error).lower():
+        if "Corrupt database file" in str(error):
+            raise cannot_read(path, error) from None
+        if re.search(r"\block\b", str(error).lower()):
             raise cannot_open(path, error) from None
         raise StoreError(f"the export cannot be written: {first_line(str(error))}") from None
     except duckdb.Error as error:

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from oversight.errors import StoreError, UserError
 from oversight.question import content_key
 from oversight.secrecy import masked
-from oversight.store.database import CATALOG
+from oversight.store.database import CATALOG, cannot_read
 from oversight.store.imports.records import Author, Imported, Judged
 from oversight.store.writer import Writer
 from oversight.text import count_words
@@ -59,8 +61,13 @@ def write(path: Path, source: str, episodes: Sequence[Imported], command: str = 
                 rows.add_episode(run, source, named[episode.name], episode)
             rows.add_run(run, command, source, sum(e.expected for e in new), len(new))
             writer.write_now(rows.complete())
-    finally:
+    except StoreError:
+        writer.leave()
+        raise
+    except BaseException:
         writer.close()
+        raise
+    writer.close()
     if writer.failed:
         raise writer.failed
     turns, verdicts = sum(len(e.turns) for e in new), sum(len(e.verdicts) for e in new)
@@ -81,8 +88,11 @@ def arm_key(source: str, e: Imported) -> int:
 
 
 def _rows(writer: Writer, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    writer.con.execute(f"USE {CATALOG}")
-    return writer.con.execute(sql, list(values)).fetchall()
+    try:
+        writer.con.execute(f"USE {CATALOG}")
+        return writer.con.execute(sql, list(values)).fetchall()
+    except duckdb.Error as error:
+        raise cannot_read(writer.path, error) from None
 
 
 class _Rows:
