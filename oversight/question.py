@@ -9,15 +9,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import orjson
+
 from oversight.errors import BadQuestion
 
 
 def content_key(*parts: Any) -> int:
     """64-bit key of JSON-like content; the same on every machine (see docs/decisions.md, "Keys")."""
-    digest = hashlib.blake2b(_encoded(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
+    return int.from_bytes(hashlib.blake2b(_json(parts), digest_size=8).digest(), "big")
 
 
+def _json(parts: tuple[Any, ...]) -> bytes:
+    if _TEXTS.issuperset(map(type, parts)):  # of other things (1e-05, say) orjson's JSON is not Python's
+        try:
+            return orjson.dumps(parts)
+        except TypeError:  # half of a surrogate pair, a number beyond 64 bits
+            pass
+    return _encoded(parts).encode("utf-8", "surrogatepass")
+
+
+_TEXTS = frozenset((str, int))
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 

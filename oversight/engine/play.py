@@ -303,12 +303,25 @@ class Play:
 async def _at_once(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
     """What several come to, or what they raised: all are let finish before one that failed is heard, for their
     calls may be paid for already."""
-    if len(parts) > 1:
-        return await asyncio.gather(*parts, return_exceptions=True)
+    if len(parts) < 2:
+        return [await _outcome(part) for part in parts]
+    others = [asyncio.create_task(part) for part in parts[1:]]  # the first needs no task of its own
     try:
-        return [await part for part in parts]
+        first = await _outcome(parts[0])
+        return [first, *await asyncio.gather(*others, return_exceptions=True)]
+    except BaseException:
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        raise
+
+
+async def _outcome(part: Coroutine[Any, Any, T]) -> T | BaseException:
+    """What it comes to, or the error it raised. (In no variable: the error refers to this frame.)"""
+    try:
+        return await part
     except Exception as error:
-        return [error]
+        return error
 
 
 def member_of(player: Player) -> Player:

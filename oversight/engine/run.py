@@ -138,7 +138,7 @@ def _for_thousands() -> Iterator[None]:
     five: the episodes wait for it."""
     before, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.freeze()
-    gc.set_threshold(200_000, 10, 5)
+    gc.set_threshold(400_000, 10, 5)
     sys.setswitchinterval(min(interval, 0.001))
     try:
         yield

@@ -12,6 +12,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import math
 import os
 import queue
 import tempfile
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import duckdb
+import orjson
 
 from oversight.errors import StoreError
 from oversight.store.database import (
@@ -46,7 +48,7 @@ written by several statements in one transaction."""
 LITERAL = 100_000
 """Characters that a statement holds itself. DuckDB reads a statement while it keeps Python from running, at some ten
 nanoseconds a character; a longer text lies in a file of memory, which it reads beside the loop."""
-ENOUGH = 1_000
+ENOUGH = 500
 """Waiters of a group that is not kept back for more: a commit then costs little beside its rows."""
 
 EVERY = 5.0
@@ -61,6 +63,10 @@ class Writer:
         self.con = open_for_writing(path)
         self._written = False
         self._columns = self._types()
+        self._floats = {
+            table: [i for i, kind in enumerate(kinds) if kind.startswith(("DOUBLE", "FLOAT"))]
+            for table, kinds in self._columns.items()
+        }
         self._prepared: set[str] = set()
         self._page = _Page()
         self._limit, self._looked = memory_limit(self.con), time.monotonic()
@@ -212,7 +218,8 @@ class Writer:
             raise
 
     def _write(self, table: str, rows: Sequence[Row]) -> None:
-        text = _encoded({f"c{i}": column for i, column in enumerate(zip(*rows, strict=True))})
+        columns = list(zip(*rows, strict=True))
+        text = _encoded(columns, self._floats[table])
         if len(text) > MOST_TEXT and len(rows) > 1:
             half = len(rows) // 2
             self._write(table, rows[:half])
@@ -224,7 +231,7 @@ class Writer:
         else:
             name, told, source = (
                 f"insert_{table}",
-                f"({literal(text)})",
+                f"({literal(text.decode())})",
                 "(SELECT $1::VARCHAR AS content)",
             )
         if name not in self._prepared:
@@ -282,9 +289,9 @@ class _Page:
             self.path = self._file.name
         self._length = 0
 
-    def write(self, text: str) -> None:
+    def write(self, whole: bytes) -> None:
         """Put a text in the place of the one before. Each step lets other threads run, so there are few."""
-        whole, at, file = text.encode(), 0, self._file.fileno()
+        at, file = 0, self._file.fileno()
         while at < len(whole):
             at += os.pwrite(file, whole[at:] if at else whole, at)
         if at < self._length:
@@ -307,7 +314,28 @@ def _plain(value: Any) -> str:
     raise TypeError(f"no column holds a {type(value).__name__}")
 
 
-_encoded = json.JSONEncoder(
+def _encoded(columns: Sequence[Sequence[Any]], floats: Sequence[int]) -> bytes:
+    """Columns as one JSON text. `floats` are those that may hold an infinity or a NaN, which JSON has not and DuckDB
+    reads."""
+    named = {f"c{i}": column for i, column in enumerate(columns)}
+    with contextlib.suppress(
+        TypeError, OverflowError
+    ):  # a value that is none of its column's, or not for orjson
+        if all(_finite(columns[i]) for i in floats):
+            return orjson.dumps(named, _plain, orjson.OPT_PASSTHROUGH_DATACLASS)
+    return _by_itself(named).encode()
+
+
+def _finite(column: Sequence[Any]) -> bool:
+    for value in column:
+        if value is not None and not (
+            all(map(math.isfinite, value)) if isinstance(value, list) else math.isfinite(value)
+        ):
+            return False
+    return True
+
+
+_by_itself = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_plain
 ).encode
 

@@ -296,8 +296,10 @@ def _plain(value: Any, where: str) -> str:
             raise Wrong(f", column {where}: a {type(value).__name__}, not a text")
     if "\0" in text:
         raise Wrong(f", column {where}: has a NUL character in it")
-    if any("\ud800" <= c <= "\udfff" for c in text):
-        raise Wrong(f", column {where}: has half of a surrogate pair in it")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Wrong(f", column {where}: has half of a surrogate pair in it") from None
     return text
 
 

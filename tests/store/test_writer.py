@@ -8,6 +8,7 @@ import os
 import random
 import threading
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.usefixtures("by")
-def test_every_text_and_number_comes_back_as_it_was(tmp_path: Path):
+@pytest.mark.parametrize("finite", [True, False], ids=["finite", "with infinities"])
+def test_every_text_and_number_comes_back_as_it_was(tmp_path: Path, finite: bool):
     writer = Writer(tmp_path / "w.duckdb")
     texts = [
         *(text for text in TEXTS.values() if not _lone(text)),
@@ -63,10 +65,12 @@ def test_every_text_and_number_comes_back_as_it_was(tmp_path: Path):
         "x" * 1_000_000,
         random.Random(1).randbytes(700_000).hex(),
     ]
-    numbers = [0.1 + 0.2, 1 / 3, -0.0, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, None]
+    numbers = [0.1 + 0.2, 1 / 3, -0.0, 5e-324, 1.7976931348623157e308, 1e-05, 1e16, None]
+    numbers += [] if finite else [math.inf, -math.inf]
+    least = -700.5 if finite else -math.inf
     rows = [draft(n, text, numbers[n % len(numbers)]) for n, text in enumerate(texts)]
     data = bytes(range(256)) * 40
-    call = (1, 2, 3, "generate", [4, 2**64 - 1], None, 1.0, 1.0, None, ["'"], 0, "a\0", "", "stop", [-0.5, -math.inf],
+    call = (1, 2, 3, "generate", [4, 2**64 - 1], None, 1.0, 1.0, None, ["'"], 0, "a\0", "", "stop", [-0.5, least],
             [1, 2], [-0.25], 1, 2, None, None, None, 0.1, NOW, 0.5, None, None, None, None, None, None, 1)  # fmt: skip
     question = (
         9,
@@ -99,6 +103,36 @@ def test_every_text_and_number_comes_back_as_it_was(tmp_path: Path):
         "SELECT DISTINCT compression FROM pragma_storage_info('drafts') WHERE column_name = 'text' "
     )
     assert ("ZSTD",) in kinds.fetchall()
+    writer.close()
+
+
+def test_no_number_is_lost_between_two_that_are_finite(tmp_path: Path):
+    writer = Writer(tmp_path / "w.duckdb")
+    scores = [0.5, math.nan, -0.5, None, math.inf]
+    writer.write_now({"drafts": [draft(n, "x", score) for n, score in enumerate(scores)]})
+    found = writer.con.execute("SELECT score FROM oversight_db.drafts ORDER BY n").fetchall()
+    assert list(map(repr, (score for (score,) in found))) == list(map(repr, scores))
+    writer.close()
+
+
+@dataclass
+class Thing:
+    text: str = "x"
+
+
+@pytest.mark.parametrize("wrong", ["\ud800", Thing(), 1j])
+def test_what_is_no_text_is_not_written_as_one(tmp_path: Path, wrong: Any):
+    """Beside what is one, and by the thread that commits."""
+    writer = Writer(tmp_path / "w.duckdb")
+
+    async def write() -> None:
+        writer.add("drafts", draft(0, "good"))
+        writer.add("drafts", draft(1, wrong))
+        await writer.durable()
+
+    with pytest.raises(StoreError, match="could not be written"):
+        asyncio.run(write())
+    assert writer.con.execute("SELECT count(*) FROM oversight_db.drafts").fetchall() == [(0,)]
     writer.close()
 
 
