@@ -8,15 +8,20 @@ characters, speeches of 800, models that answer at once or after `--latency` sec
 environment of its own, made in a temporary folder unless `--inspect` names one. It gets an instant model of its own
 instead of its mockllm, which would download a vocabulary and count tokens with it: what is measured is what it does
 around the calls.
+
+With a latency the models are those of a server that takes so many calls at once and no more, asked by a run as it is
+(1,000 debates under way). The ideal is what a bare event loop reaches that only waits so often.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
 import statistics
 import subprocess
 import tempfile
+import time
 import venv
 from pathlib import Path
 
@@ -26,6 +31,8 @@ VERSION = "0.3.285"
 CALLS = 7
 BAR = 0.0005
 """CPU seconds of ours a call."""
+SECONDS = 20
+"""How long a run with a latency is to take, about."""
 
 INSPECT = '''
 """Three-round debates in Inspect AI: each side hears what was said in the rounds before; the judge reads all."""
@@ -94,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--debates", type=int, nargs="+", default=[500, 5000])
+    parser.add_argument("--debates", type=int, nargs="*", default=[500, 5000])
     parser.add_argument("--latency", type=float, nargs="*", default=[0.05, 1.0])
     parser.add_argument("--in-flight", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--repeat", type=int, default=3)
@@ -113,10 +120,10 @@ def main() -> None:
                 _waiting(folder, latency, in_flight, started, options.repeat)
 
 
-def _ours(folder: Path, number: int, latency: float = 0.0, in_flight: int = 1000) -> Took:
+def _ours(folder: Path, number: int, latency: float = 0.0, in_flight: int = 0) -> Took:
     (folder / "o.duckdb").unlink(missing_ok=True)
-    command = debates(folder, number, "--db", "o.duckdb", "--concurrency", str(in_flight))
-    return process(command, folder, SECONDS=str(latency))
+    command = debates(folder, number, "--db", "o.duckdb")
+    return process(command, folder, SECONDS=str(latency), IN_FLIGHT=str(in_flight))
 
 
 def _instant(folder: Path, python: Path, number: int, repeat: int) -> None:
@@ -139,16 +146,31 @@ def _instant(folder: Path, python: Path, number: int, repeat: int) -> None:
 
 
 def _waiting(folder: Path, latency: float, in_flight: int, started: float, repeat: int) -> None:
-    """Of the ideal: so many debates at once, four calls deep; or of the CPU's bound, whichever is lower."""
-    number = in_flight * max(2, math.ceil(10 / (4 * latency))) if latency < 1 else in_flight * 3
-    number = min(number, 10_000)
+    """Of the ideal: so many calls in flight all the time; or of the CPU's bound, whichever is lower."""
+    pace = min(in_flight / latency, 1 / BAR)
+    number = math.ceil(SECONDS * pace / CALLS)
+    calls = number * CALLS
     wall = statistics.median(_ours(folder, number, latency, in_flight).wall for _ in range(repeat)) - started
-    ideal = math.ceil(number / in_flight) * 4 * latency
-    bound = max(ideal, number * CALLS * BAR)
+    bare = asyncio.run(_bare(calls, latency, in_flight))
+    bound = max(bare, calls * BAR)
     print(
-        f"{number:,} debates, {in_flight:,} at once, {latency:g} s a call: {wall:.1f} s, ideal {ideal:.1f} s"
+        f"{calls:,} calls of {latency:g} s, {in_flight:,} in flight: {wall:.1f} s; {calls * latency / in_flight:.1f} on "
+        f"paper, {bare:.1f} by a bare loop, {calls * BAR:.1f} by the CPU's bound"
     )
     print(f"  share of the bound             {verdict(bound / wall, 0.95, least=True)}", flush=True)
+
+
+async def _bare(calls: int, latency: float, in_flight: int) -> float:
+    """Seconds in which an event loop waits so often, so many at once."""
+    gate = asyncio.Semaphore(in_flight)
+
+    async def call() -> None:
+        async with gate:
+            await asyncio.sleep(latency)
+
+    clock = time.perf_counter()
+    await asyncio.gather(*(call() for _ in range(calls)))
+    return time.perf_counter() - clock
 
 
 def _environment(folder: Path) -> Path:

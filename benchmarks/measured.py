@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Speeches of 800 characters, no two alike, that compress as English does, the same in every run. SECONDS is what a
-# call waits.
+# call waits, IN_FLIGHT how many there may be at once (without: any number).
 MODEL = """
 import asyncio, os, random, time
 from oversight import Completion, Model
 
-SECONDS = float(os.environ.get("SECONDS", "0"))
+SECONDS = float(os.environ.get("SECONDS") or 0)
+IN_FLIGHT = int(os.environ.get("IN_FLIGHT") or 0)
 FIRST_CALL = os.environ.get("FIRST_CALL")
 draw = random.Random(7)
 WORDS = ["".join(draw.choices("etaoinshrdlcum", k=draw.randint(2, 9))) for _ in range(4000)]
@@ -32,6 +33,7 @@ def speech(seed):
 
 class Instant(Model):
     identity = "instant"
+    in_flight = IN_FLIGHT or None
     first = True
 
     async def generate(self, request):

@@ -34,6 +34,9 @@ from oversight.secrecy import masked, masked_in
 from oversight.store.log import Log
 from oversight.store.serve import Server, Serving
 
+AT_A_TURN = 8
+"""Episodes that begin at one turn of the loop."""
+
 
 @dataclass
 class Progress:
@@ -193,11 +196,17 @@ async def _play_all(
             progress.unread += play.unread
 
     places = min(_at_once(plan), max(1, len(plan)))
-    workers = [asyncio.create_task(work(turns.lines[i % len(turns.lines)])) for i in range(places)]
-    if shared is not None:
-        workers.append(asyncio.create_task(shared.attend()))
+    workers: list[asyncio.Task[None]] = []
     _on_signals(workers, progress)
     try:
+        for i in range(places):
+            workers.append(asyncio.create_task(work(turns.lines[i % len(turns.lines)])))
+            if i % AT_A_TURN == 0:  # the first calls are sent before a thousand prompts have been made
+                await asyncio.sleep(0)
+            if progress.stopping:
+                break
+        if shared is not None:
+            workers.append(asyncio.create_task(shared.attend()))
         done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             if task.cancelled():

@@ -18,6 +18,7 @@ import queue
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +52,9 @@ nanoseconds a character; a longer text lies in a file of memory, which it reads 
 ENOUGH = 500
 """Waiters of a group that is not kept back for more: a commit then costs little beside its rows."""
 
+AT_A_TURN = 8
+"""Of those whose rows are committed, how many go on at one turn of the loop."""
+
 EVERY = 5.0
 """Seconds after which the writer looks again how much of the file DuckDB holds in memory."""
 
@@ -73,6 +77,7 @@ class Writer:
         self._rows: dict[str, list[Row]] = {}
         self._first: list[str] = []
         self._waiting: list[asyncio.Future[None]] = []
+        self._to_wake: deque[asyncio.Future[None]] = deque()
         self._coming = False
         self._free = True
         self.reads = Reads()
@@ -141,7 +146,7 @@ class Writer:
 
     def _no_more(self) -> None:
         self._coming = False
-        if self._free and (self._waiting or self._rows):
+        if self._free and not self._to_wake and (self._waiting or self._rows):
             self._send()
 
     def _send(self) -> None:
@@ -171,15 +176,27 @@ class Writer:
         if error:
             waiting += self._waiting  # nothing is committed any more
             self._waiting = []
-        for done in waiting:
-            if done.done():
-                continue  # cancelled
-            if error:
-                done.set_exception(error)
-                done.exception()  # nobody may be left to hear it: never "exception was never retrieved"
-            else:
+            for done in waiting:
+                if not done.done():  # cancelled
+                    done.set_exception(error)
+                    done.exception()  # nobody may be left to hear it: never "exception was never retrieved"
+            return
+        waking = bool(self._to_wake)
+        self._to_wake.extend(waiting)
+        if not waking:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let those go on whose rows are committed, a few at each turn of the loop: replies that come meanwhile, and
+        the calls that wait for their places, would else wait until all have."""
+        for _ in range(min(AT_A_TURN, len(self._to_wake))):
+            done = self._to_wake.popleft()
+            if not done.done():
                 done.set_result(None)
-        if not error and (self._waiting or self._rows):
+        if self._to_wake:
+            assert self._loop is not None
+            self._loop.call_soon(self._wake)
+        elif self._waiting or self._rows:
             self._send_soon()
 
     def _forget(self) -> None:
