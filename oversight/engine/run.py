@@ -201,8 +201,10 @@ async def _play_all(
     try:
         for i in range(places):
             workers.append(asyncio.create_task(work(turns.lines[i % len(turns.lines)])))
-            if i % AT_A_TURN == 0:  # the first calls are sent before a thousand prompts have been made
+            if i % AT_A_TURN == 0:  # replies to the first calls are heard while others begin
                 await asyncio.sleep(0)
+                if ready is not None and not ready.done():
+                    await asyncio.wait((ready, *workers), return_when=asyncio.FIRST_COMPLETED)
             if progress.stopping:
                 break
         if shared is not None:

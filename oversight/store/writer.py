@@ -78,6 +78,7 @@ class Writer:
         self._first: list[str] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._to_wake: deque[asyncio.Future[None]] = deque()
+        self._waking = False
         self._coming = False
         self._free = True
         self.reads = Reads()
@@ -145,8 +146,9 @@ class Writer:
             self._loop.call_soon(self._no_more)
 
     def _no_more(self) -> None:
+        """Send what gathered, unless some are still to go on and add to it."""
         self._coming = False
-        if self._free and not self._to_wake and (self._waiting or self._rows):
+        if self._free and not self._waking and (self._waiting or self._rows):
             self._send()
 
     def _send(self) -> None:
@@ -177,27 +179,27 @@ class Writer:
             waiting += self._waiting  # nothing is committed any more
             self._waiting = []
             for done in waiting:
-                if not done.done():  # cancelled
+                if not done.done():
                     done.set_exception(error)
                     done.exception()  # nobody may be left to hear it: never "exception was never retrieved"
             return
-        waking = bool(self._to_wake)
         self._to_wake.extend(waiting)
-        if not waking:
+        if not self._waking:
+            self._waking = True
             self._wake()
 
     def _wake(self) -> None:
         """Let those go on whose rows are committed, a few at each turn of the loop: replies that come meanwhile, and
         the calls that wait for their places, would else wait until all have."""
+        if not self._to_wake:
+            self._waking = False
+            self._no_more()
+            return
         for _ in range(min(AT_A_TURN, len(self._to_wake))):
             done = self._to_wake.popleft()
-            if not done.done():
+            if not done.done():  # cancelled
                 done.set_result(None)
-        if self._to_wake:
-            assert self._loop is not None
-            self._loop.call_soon(self._wake)
-        elif self._waiting or self._rows:
-            self._send_soon()
+        asyncio.get_running_loop().call_soon(self._wake)
 
     def _forget(self) -> None:
         """Every few seconds, have DuckDB let go of memory that nobody uses, and of blocks of the file that nobody

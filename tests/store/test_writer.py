@@ -258,6 +258,43 @@ def test_what_is_ready_is_committed_while_the_loop_goes_on(tmp_path: Path, monke
         assert con.execute("SELECT count(*) FROM drafts").fetchall() == [(40,)]
 
 
+def test_those_who_go_on_after_a_commit_let_others_in_between_and_are_one_group_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A reply that comes while a thousand episodes go on is heard before the last of them; and what they bring is
+    not written a handful at a time."""
+    many, rounds = 40 * module.AT_A_TURN, 5
+    writer = Writer(tmp_path / "w.duckdb")
+    sizes: list[int] = []
+    commit = writer._commit
+
+    def counted(rows: dict[str, list[Any]], first: list[str]) -> None:
+        sizes.append(len(rows["drafts"]))
+        commit(rows, first)
+
+    monkeypatch.setattr(writer, "_commit", counted)
+    turns, went_on = 0, []
+
+    async def episode(n: int) -> None:
+        for _ in range(rounds):
+            writer.add("drafts", draft(n, "x"))
+            await writer.durable()
+            went_on.append(turns)
+
+    async def main() -> None:
+        nonlocal turns
+        playing = asyncio.gather(*map(episode, range(many)))
+        while not playing.done():
+            await asyncio.sleep(0)
+            turns += 1
+
+    asyncio.run(main())
+    writer.close()
+    assert sizes == [many] * rounds
+    most = max(went_on.count(turn) for turn in set(went_on))
+    assert most == module.AT_A_TURN
+
+
 def test_the_first_commit_makes_the_views_anew_and_an_opened_file_keeps_its_own(tmp_path: Path):
     path = tmp_path / "db.duckdb"
     Writer(path).close()
