@@ -8,7 +8,7 @@ visible when all are done, in the order the protocol gave them, whatever order t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -307,8 +307,7 @@ async def _at_once(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseExce
         return [await _outcome(part) for part in parts]
     others = [asyncio.create_task(part) for part in parts[1:]]  # the first needs no task of its own
     try:
-        first = await _outcome(parts[0])
-        return [first, *await asyncio.gather(*others, return_exceptions=True)]
+        return [await _outcome(part) for part in (parts[0], *others)]
     except BaseException:
         for task in others:
             task.cancel()
@@ -316,12 +315,14 @@ async def _at_once(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseExce
         raise
 
 
-async def _outcome(part: Coroutine[Any, Any, T]) -> T | BaseException:
-    """What it comes to, or the error it raised. (In no variable: the error refers to this frame.)"""
+async def _outcome(part: Awaitable[T]) -> T | BaseException:
+    """What it comes to, or the error it raised, which refers to this frame: no variable here may refer to it."""
     try:
         return await part
     except Exception as error:
         return error
+    finally:
+        del part  # a task holds its error
 
 
 def member_of(player: Player) -> Player:

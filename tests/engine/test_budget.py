@@ -38,7 +38,7 @@ from oversight.store.log import Log
 Play = Callable[..., Run]
 
 PRICED = '''
-import asyncio
+import asyncio, os
 from oversight import Completion, Model, Transport
 from oversight.models.interface import Price
 
@@ -51,7 +51,7 @@ class Priced(Model):
     async def generate(self, request):
         type(self).now += 1
         type(self).most = max(self.most, self.now)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(float(os.environ.get("TAKES", "0.01")))
         type(self).now -= 1
         view = request.view
         said = "Answer: A" if view.seat.role == "judge" else f"It was {view.answer.text}."
@@ -89,8 +89,9 @@ def test_max_calls_is_kept_to_the_call_with_a_hundred_in_flight(
 
 
 def test_calls_in_flight_at_the_limit_finish_and_are_committed(
-    play: Play, priced: str, tmp_path: Path
+    play: Play, priced: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TAKES", "1")
     played = play("direct", judge=priced, limit=100, concurrency=100, max_calls=60)
     import pricedmodels  # type: ignore[import-not-found]
 
