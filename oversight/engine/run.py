@@ -34,7 +34,7 @@ from oversight.secrecy import masked, masked_in
 from oversight.store.log import Log
 from oversight.store.serve import Server, Serving
 
-AT_A_TURN = 8
+AT_A_TURN = 16
 """Episodes that begin at one turn of the loop."""
 
 

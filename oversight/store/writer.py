@@ -52,7 +52,7 @@ nanoseconds a character; a longer text lies in a file of memory, which it reads 
 ENOUGH = 500
 """Waiters of a group that is not kept back for more: a commit then costs little beside its rows."""
 
-AT_A_TURN = 8
+AT_A_TURN = 16
 """Of those whose rows are committed, how many go on at one turn of the loop."""
 
 EVERY = 5.0
