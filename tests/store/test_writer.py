@@ -263,6 +263,7 @@ def test_those_who_go_on_after_a_commit_let_others_in_between_and_are_one_group_
 ):
     """A reply that comes while a thousand episodes go on is heard before the last of them; and what they bring is
     not written a handful at a time."""
+    monkeypatch.setattr(module, "ENOUGH", 10_000)
     many, rounds = 40 * module.AT_A_TURN, 5
     writer = Writer(tmp_path / "w.duckdb")
     sizes: list[int] = []
