@@ -49,7 +49,7 @@ written by several statements in one transaction."""
 LITERAL = 100_000
 """Characters that a statement holds itself. DuckDB reads a statement while it keeps Python from running, at some ten
 nanoseconds a character; a longer text lies in a file of memory, which it reads beside the loop."""
-ENOUGH = 500
+ENOUGH = 1_000
 """Waiters of a group that is not kept back for more: a commit then costs little beside its rows."""
 
 AT_A_TURN = 16
