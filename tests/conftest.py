@@ -14,6 +14,7 @@ from wire import Wire
 
 from oversight.engine.plan import make_plan
 from oversight.engine.run import Progress, play_plan
+from oversight.engine.sharing import Sharing
 from oversight.episode import Run
 from oversight.experiment import experiment_from
 
@@ -71,7 +72,11 @@ def play(tmp_path: Path, toy: str, replies: Callable[[str], str]) -> Callable[..
     scripted = replies(REPLIES)
 
     def go(
-        *protocols: Any, progress: Progress | None = None, retry_failed: bool = True, **settings: Any
+        *protocols: Any,
+        progress: Progress | None = None,
+        retry_failed: bool = True,
+        sharing: Sharing | None = None,
+        **settings: Any,
     ) -> Run:
         values = {
             "protocols": list(protocols),
@@ -84,7 +89,7 @@ def play(tmp_path: Path, toy: str, replies: Callable[[str], str]) -> Callable[..
         }
         plan = make_plan(experiment_from(values))
         try:
-            return play_plan(plan, progress, retry_failed=retry_failed)
+            return play_plan(plan, progress, retry_failed=retry_failed, sharing=sharing)
         finally:
             plan.close()
 

@@ -303,23 +303,29 @@ class Play:
 async def _at_once(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
     """What several come to, or what they raised: all are let finish before one that failed is heard, for their
     calls may be paid for already."""
-    if len(parts) < 2:
-        return [await _outcome(part) for part in parts]
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
     others = [asyncio.create_task(part) for part in parts[1:]]  # the first needs no task of its own
+    made: list[T | BaseException] = []
     try:
-        return [await _outcome(part) for part in (parts[0], *others)]
+        for part in (*parts[:1], *others):
+            made.append(await _outcome(part))
+            if task.cancelling() > before:  # all the same: a part may have kept it to itself
+                raise asyncio.CancelledError
     except BaseException:
-        for task in others:
-            task.cancel()
+        for other in others:
+            other.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         raise
+    return made
 
 
 async def _outcome(part: Awaitable[T]) -> T | BaseException:
     """What it comes to, or the error it raised, which refers to this frame: no variable here may refer to it."""
     try:
         return await part
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
         return error
     finally:
         del part  # a task holds its error

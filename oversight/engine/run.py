@@ -197,6 +197,8 @@ async def _play_all(
 
     places = min(_at_once(plan), max(1, len(plan)))
     workers: list[asyncio.Task[None]] = []
+    if shared is not None:
+        workers.append(asyncio.create_task(shared.attend()))
     _on_signals(workers, progress)
     try:
         for i in range(places):
@@ -205,10 +207,10 @@ async def _play_all(
                 await asyncio.sleep(0)
                 if ready is not None and not ready.done():
                     await asyncio.wait((ready, *workers), return_when=asyncio.FIRST_COMPLETED)
+                if any(w.done() and not w.cancelled() and w.exception() for w in workers):
+                    break
             if progress.stopping:
                 break
-        if shared is not None:
-            workers.append(asyncio.create_task(shared.attend()))
         done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             if task.cancelled():

@@ -67,10 +67,6 @@ class Writer:
         self.con = open_for_writing(path)
         self._written = False
         self._columns = self._types()
-        self._floats = {
-            table: [i for i, kind in enumerate(kinds) if kind.startswith(("DOUBLE", "FLOAT"))]
-            for table, kinds in self._columns.items()
-        }
         self._prepared: set[str] = set()
         self._page = _Page()
         self._limit, self._looked = memory_limit(self.con), time.monotonic()
@@ -237,8 +233,7 @@ class Writer:
             raise
 
     def _write(self, table: str, rows: Sequence[Row]) -> None:
-        columns = list(zip(*rows, strict=True))
-        text = _encoded(columns, self._floats[table])
+        text = _encoded(list(zip(*rows, strict=True)))
         if len(text) > MOST_TEXT and len(rows) > 1:
             half = len(rows) // 2
             self._write(table, rows[:half])
@@ -333,25 +328,29 @@ def _plain(value: Any) -> str:
     raise TypeError(f"no column holds a {type(value).__name__}")
 
 
-def _encoded(columns: Sequence[Sequence[Any]], floats: Sequence[int]) -> bytes:
-    """Columns as one JSON text. `floats` are those that may hold an infinity or a NaN, which JSON has not and DuckDB
-    reads."""
+def _encoded(columns: Sequence[Sequence[Any]]) -> bytes:
+    """Columns as one JSON text. What orjson would write otherwise than Python (an infinity as null, things of classes
+    that are none of ours), Python writes or refuses."""
     named = {f"c{i}": column for i, column in enumerate(columns)}
     with contextlib.suppress(
         TypeError, OverflowError
-    ):  # a value that is none of its column's, or not for orjson
-        if all(_finite(columns[i]) for i in floats):
-            return orjson.dumps(named, _plain, orjson.OPT_PASSTHROUGH_DATACLASS)
+    ):  # no number, a number beyond 64 bits, half of a surrogate pair
+        if all(map(_ordinary, columns)):
+            return orjson.dumps(named, _plain, orjson.OPT_PASSTHROUGH_DATETIME)
     return _by_itself(named).encode()
 
 
-def _finite(column: Sequence[Any]) -> bool:
-    for value in column:
-        if value is not None and not (
-            all(map(math.isfinite, value)) if isinstance(value, list) else math.isfinite(value)
-        ):
-            return False
-    return True
+def _ordinary(values: Sequence[Any]) -> bool:
+    """Whether both write them alike. Raises `TypeError` for what may be anything."""
+    if _ALIKE.issuperset(map(type, values)):
+        return True
+    return all(
+        type(value) in _ALIKE or (_ordinary(value) if isinstance(value, list) else math.isfinite(value))
+        for value in values
+    )
+
+
+_ALIKE = frozenset((str, int, bool, type(None), datetime, bytes))
 
 
 _by_itself = json.JSONEncoder(

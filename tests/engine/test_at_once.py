@@ -75,22 +75,54 @@ def test_where_it_is_stopped_all_are_stopped_and_waited_for(at: int):
     asyncio.run(main())
 
 
-def test_a_part_that_is_stopped_by_itself_takes_the_others_with_it():
-    stopped: list[int] = []
+def test_a_part_that_is_stopped_by_itself_lets_the_others_finish():
+    ended: list[int] = []
 
     async def ends() -> None:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         raise asyncio.CancelledError
+
+    async def goes_on() -> None:
+        await asyncio.sleep(0.02)
+        ended.append(1)
+
+    async def main() -> list[Any]:
+        return list(await _at_once([ends(), goes_on(), ends()]))
+
+    made = asyncio.run(main())
+    assert ended == [1] and [type(one) for one in made] == [
+        asyncio.CancelledError, type(None), asyncio.CancelledError
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("other", [True, False])
+def test_a_part_that_keeps_a_cancellation_to_itself_keeps_no_run_going(at: int, other: bool):
+    ended: list[int] = []
+
+    async def keeps() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if other:
+                raise ConnectionError from None
 
     async def waits() -> None:
         try:
             await asyncio.sleep(60)
         finally:
-            stopped.append(1)
+            ended.append(1)
+
+    async def soon() -> None:
+        await asyncio.sleep(0)
 
     async def main() -> None:
+        parts: list[Coroutine[Any, Any, None]] = [keeps(), waits()]
+        playing = asyncio.create_task(_at_once([soon(), *parts] if at else parts))
+        await asyncio.sleep(0.02)
+        playing.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await _at_once([ends(), waits()])
-        assert stopped == [1]
+            await playing
+        assert ended == [1]
 
     asyncio.run(main())

@@ -13,8 +13,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support import rows
 
+from oversight import UserError
 from oversight.engine import run as engine_run
+from oversight.engine.sharing import Sharing
 from oversight.episode import Run
 
 MODEL = """
@@ -55,13 +58,13 @@ def begin(
 ) -> Callable[..., tuple[Run, ModuleType]]:
     """Plays 400 debates at once by a model that does something in its first call; the run, and the model's module."""
 
-    def go(does: str, ready: float = 0.0) -> tuple[Run, ModuleType]:
+    def go(does: str, ready: float | str = 0.0, sharing: Sharing | None = None) -> tuple[Run, ModuleType]:
         (tmp_path / "beginning.py").write_text(MODEL.replace("DOES", does).replace("READY", str(ready)))
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.setattr(engine_run, "Play", engine_run.Play)  # put back afterwards
         monkeypatch.delitem(sys.modules, "beginning", raising=False)
         seat = "beginning:First"
-        run = play("debate:rounds=1", judge=seat, debater=seat, limit=400, order="fixed")
+        run = play("debate:rounds=1", judge=seat, debater=seat, limit=400, order="fixed", sharing=sharing)
         return run, sys.modules["beginning"]
 
     return go
@@ -83,10 +86,19 @@ def test_a_run_that_is_stopped_while_its_episodes_begin_stops(
     assert run.stopped and len(told.begun) < 100
 
 
+@pytest.mark.parametrize("shared", [False, True])
 def test_a_run_that_is_stopped_before_its_models_are_ready_does_not_wait_for_them(
-    begin: Callable[..., tuple[Run, ModuleType]],
+    begin: Callable[..., tuple[Run, ModuleType]], shared: bool
 ):
     began = time.monotonic()
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    run, told = begin("pass", ready=3600.0)
+    run, told = begin("pass", ready=3600.0, sharing=Sharing() if shared else None)
     assert run.stopped and not told.begun and time.monotonic() - began < 600
+
+
+def test_where_a_model_is_not_ready_no_more_episodes_begin(
+    begin: Callable[..., tuple[Run, ModuleType]], tmp_path: Path
+):
+    with pytest.raises(UserError, match="ZeroDivisionError"):
+        begin("pass", ready="1 / 0")
+    assert rows(tmp_path / "db.duckdb", "SELECT count(*) FROM plans")[0][0] < 100

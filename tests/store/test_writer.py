@@ -9,9 +9,11 @@ import random
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import pytest
@@ -120,7 +122,11 @@ class Thing:
     text: str = "x"
 
 
-@pytest.mark.parametrize("wrong", ["\ud800", Thing(), 1j])
+class Colour(Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("wrong", ["\ud800", Thing(), 1j, UUID(int=1), date(2026, 1, 2), Colour.RED])
 def test_what_is_no_text_is_not_written_as_one(tmp_path: Path, wrong: Any):
     """Beside what is one, and by the thread that commits."""
     writer = Writer(tmp_path / "w.duckdb")
@@ -137,11 +143,11 @@ def test_what_is_no_text_is_not_written_as_one(tmp_path: Path, wrong: Any):
 
 
 @pytest.mark.usefixtures("by")
-@pytest.mark.parametrize("wrong", [-1, 2**64, "seven"])
+@pytest.mark.parametrize("wrong", [-1, 2**64, "seven", math.nan, math.inf, [1]])
 def test_a_value_that_does_not_fit_its_column_is_no_null(tmp_path: Path, wrong: object):
     writer = Writer(tmp_path / "w.duckdb")
     with pytest.raises(StoreError, match="could not be written"):
-        writer.write_now({"labels": [(wrong, 1)]})
+        writer.write_now({"labels": [(1, 1), (wrong, 1)]})
     assert writer.con.execute("SELECT count(*) FROM oversight_db.labels").fetchall() == [(0,)]
     writer.close()
 
