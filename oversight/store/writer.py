@@ -332,9 +332,7 @@ def _encoded(columns: Sequence[Sequence[Any]]) -> bytes:
     """Columns as one JSON text. What orjson would write otherwise than Python (an infinity as null, things of classes
     that are none of ours), Python writes or refuses."""
     named = {f"c{i}": column for i, column in enumerate(columns)}
-    with contextlib.suppress(
-        TypeError, OverflowError
-    ):  # no number, a number beyond 64 bits, half of a surrogate pair
+    with contextlib.suppress(TypeError, OverflowError):  # a number beyond 64 bits, half of a surrogate pair
         if all(map(_ordinary, columns)):
             return orjson.dumps(named, _plain, orjson.OPT_PASSTHROUGH_DATETIME)
     return _by_itself(named).encode()
