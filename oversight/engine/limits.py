@@ -20,9 +20,9 @@ from oversight.models.interface import Completion, Manners
 CUT = 0.95
 """What is left of the pace a provider kept up with, when it has asked for less."""
 
-PLATEAU = 6.0
-"""Seconds until the pace is back at that; it grows slowly around it and fast far beyond
-(the cubic of Ha, Rhee and Xu 2008)."""
+PLATEAU, ENOUGH = 6.0, 30
+"""Seconds until the pace is back at that, and calls, where those take longer (up to ten times the seconds): it grows
+slowly around it and fast far beyond (the cubic of Ha, Rhee and Xu 2008)."""
 
 SETTLE = 1.5
 """Seconds after a cut before the next one: its effect must be seen first."""
@@ -52,9 +52,9 @@ class Limiter:
         self.clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._steady = float(manners.most)  # up to here the number grows with every reply
         self._top: float | None = None  # calls a second the provider kept up with; None: never too much
         self._cut_at = -math.inf
+        self._plateau = PLATEAU
         self._paused = (-math.inf, -math.inf)  # from when until when nothing is sent
         self._closed_at = math.inf  # since when no call was taken
         self._shut = CLOSED[0]  # how long the next pause of a provider that takes no call is
@@ -69,8 +69,14 @@ class Limiter:
         """Calls a second sent at the most; None where there is no such limit."""
         if self._top is None:
             return None
-        since = self.clock() - self._cut_at - PLATEAU
-        return self._top * (1 + (1 - CUT) * (since / PLATEAU) ** 3)
+        since = self.clock() - self._cut_at - self._plateau
+        return self._top * (1 + (1 - CUT) * (since / self._plateau) ** 3)
+
+    @property
+    def _steady(self) -> float:
+        """Up to so many calls at once the number grows with every reply: a quarter more than the pace makes of it."""
+        pace = self.pace
+        return math.inf if pace is None else max(1.0, 1.25 * pace * self._latency)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[float]:
@@ -105,7 +111,7 @@ class Limiter:
             self._pause(now, max(self._shut, beside.wait or 0.0))
             self._shut = min(2 * self._shut, CLOSED[1])
             self.limit = 1.0
-        elif beside.crowd and beside.wait is not None:
+        elif (beside.crowd or beside.closed) and beside.wait is not None:
             self._pause(now, beside.wait)
         if sent < self._cut_at or now < self._cut_at + SETTLE:
             self._refusals.forget()  # one overload, many answers
@@ -120,9 +126,9 @@ class Limiter:
         self._cut_at = now
         self._heard = False
         self._refusals.forget()
-        self._refusals.calm(now + SETTLE, now + PLATEAU)
+        self._plateau = min(10 * PLATEAU, max(PLATEAU, ENOUGH / self._top))
+        self._refusals.calm(now + SETTLE, now + self._plateau)
         self._tokens, self._refilled = min(self._tokens, 1.0), now
-        self._steady = max(1.0, 1.25 * good * self._latency)
         self.limit = max(1.0, self.limit / 2)
         self.pauses += 1
 

@@ -25,25 +25,28 @@ BESIDE = 16
 EXCESS = 0.02
 """The share of calls turned away, beyond chance's, that the test is to tell from chance."""
 
-GUESS, WEIGHT = 0.01, 100
-"""The share that chance is thought to turn away, and after how many calls what was seen weighs as much."""
+LEAST, UNKNOWN, MOST = 0.01, 0.1, 0.3
+"""The smallest share that is put down to chance (for it is learned from few calls), the one until something was
+learned, and the largest."""
 
-MOST = 0.1
-"""The largest share that is put down to chance; until a limit was met, any up to this is."""
+FEW = 4
+"""Calls turned away that are too few to be a crowd."""
 
 
 class Beside(NamedTuple):
-    """What became of calls sent one after the other: how many were turned away, and the seconds to wait that
-    most of those were told (None: none was)."""
+    """What became of calls sent one after the other: how many were turned away, the seconds to wait that most of
+    those were told (None: none was), and the share that chance is known to turn away."""
 
     sent: int
     refused: int
     wait: float | None
+    chance: float
 
     @property
     def crowd(self) -> bool:
-        """Whether half of them or more were turned away, which chance does not do."""
-        return 2 * self.refused >= self.sent
+        """Whether more of them were turned away than chance does: half where it does nothing. Of sixteen calls once in
+        four million where it turns away a fifth."""
+        return self.refused >= max(FEW, self.sent * (0.5 + 1.4 * self.chance))
 
     @property
     def closed(self) -> bool:
@@ -66,8 +69,8 @@ class Refusals:
     def chance(self) -> float:
         """The share of calls that chance is thought to turn away."""
         if self._calm[0] == math.inf:
-            return MOST
-        return min(MOST, (GUESS * WEIGHT + self._calm_refused) / (WEIGHT + self._calm_calls))
+            return UNKNOWN
+        return min(MOST, max(LEAST, (MOST + self._calm_refused) / (1 + self._calm_calls)))
 
     def send(self, now: float) -> None:
         """A call is sent. It is taken to come back until it does not."""
@@ -91,7 +94,7 @@ class Refusals:
     def tells_of_a_limit(self, now: float) -> bool:
         """Whether more were turned away than chance explains. The more calls a second, the surer it must be:
         chance alone then passes for a limit about twice a minute at any pace."""
-        return self._doubt > math.log(max(2, len(self._sent) - bisect_left(self._sent, now - 1.0)) / 2)
+        return self._doubt > math.log(max(6, len(self._sent) - bisect_left(self._sent, now - 1.0)) / 2)
 
     def forget(self) -> None:
         """Begin to doubt anew."""
@@ -99,10 +102,10 @@ class Refusals:
 
     def calm(self, since: float, until: float) -> None:
         """Between these times calls are sent more slowly than the provider took them: what is turned away, is
-        by chance. What was seen before counts a quarter."""
+        by chance. What was seen before counts a tenth."""
         self._calm = (since, until)
-        self._calm_calls /= 4
-        self._calm_refused /= 4
+        self._calm_calls /= 10
+        self._calm_refused /= 10
 
     def taken(self, now: float, paused: tuple[float, float]) -> float:
         """Calls a second the provider has taken of late: those sent and not turned away, outside a pause."""
@@ -122,7 +125,7 @@ class Refusals:
         """Of the calls sent up to that one; of the first ones, as long as there are no more."""
         last = max(bisect_right(self._sent, sent), min(BESIDE, len(self._sent))) - 1
         if last < 0:
-            return Beside(0, 0, None)
+            return Beside(0, 0, None, 0.0)
         low, high = self._sent[max(0, last + 1 - BESIDE)], self._sent[last]
         late = takewhile(lambda refused: refused[0] >= low - WINDOW, reversed(self._refused))
         told = [wait for at, wait in late if low <= at <= high]
@@ -131,4 +134,5 @@ class Refusals:
             bisect_right(self._sent, high) - bisect_left(self._sent, low),
             len(told),
             waits[(len(waits) - 1) // 2] if waits else None,
+            0.0 if self._calm[0] == math.inf else self.chance,
         )

@@ -70,7 +70,7 @@ def test_the_pace_a_provider_allows_is_found_and_held(rate: float, latency: floa
     pace = len(late) / (took - latency - 1 - start)
     assert 0.9 * rate <= pace <= 1.1 * rate, pace / rate
     refused = sum(t > start for t in provider.refused)
-    assert refused <= 0.03 * len(late)
+    assert refused <= 0.06 * len(late)
 
 
 def test_without_limits_the_number_of_calls_grows_to_the_most() -> None:
