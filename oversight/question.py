@@ -20,7 +20,7 @@ def content_key(*parts: Any) -> int:
 
 
 def _json(parts: tuple[Any, ...]) -> bytes:
-    if _TEXTS.issuperset(map(type, parts)):  # of other things (1e-05, say) orjson's JSON is not Python's
+    if _PLAIN.issuperset(map(type, parts)) or all(map(_alike, parts)):
         try:
             return orjson.dumps(parts)
         except TypeError:  # half of a surrogate pair, a number beyond 64 bits
@@ -28,7 +28,15 @@ def _json(parts: tuple[Any, ...]) -> bytes:
     return _encoded(parts).encode("utf-8", "surrogatepass")
 
 
-_TEXTS = frozenset((str, int))
+def _alike(part: Any) -> bool:
+    """Whether orjson's JSON of it is Python's."""
+    kind = type(part)
+    if kind is float:  # 1e-05 is written otherwise, and an infinity as null
+        return bool(part == 0 or 0.0001 <= abs(part) < 1e16)
+    return kind in _PLAIN or ((kind is list or kind is tuple) and all(map(_alike, part)))
+
+
+_PLAIN = frozenset((str, int, bool, type(None)))
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
