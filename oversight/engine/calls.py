@@ -10,7 +10,7 @@ import asyncio
 import math
 import reprlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
@@ -250,8 +250,16 @@ def check_reply(reply: Any, request: Request, model: Model, scored: bool = False
         wrong = "a Completion whose text is no text"
     elif reply.stop not in STOPS:
         wrong = f"a Completion with stop={reply.stop!r}, not one of {', '.join(STOPS)}"
-    elif not all(_is_count(n) for n in (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)):
+    elif not all(map(_is_count, _counts(reply))):
         wrong = "a Completion whose token counts are not counts"
+    elif not all(
+        one is None or isinstance(one, str) for one in (reply.provider_id, reply.served, reply.notes)
+    ):
+        wrong = "a Completion whose provider_id, served or notes is no text"
+    elif not all(one is None or _is_amount(one) for one in (reply.cost, reply.seconds)):
+        wrong = "a Completion whose cost or seconds is no amount"
+    elif not _are(_is_count, reply.token_ids) or not _are(_is_number, reply.logprobs):
+        wrong = "a Completion whose token_ids or logprobs are no numbers"
     elif (wanted := len(request.continuations or request.letters)) and not _withheld(reply, request):
         scores = reply.scores
         if scores is None or len(scores) != wanted or not all(isinstance(s, float | int) for s in scores):
@@ -277,5 +285,22 @@ def _withheld(reply: Completion, request: Request) -> bool:
     return reply.stop in ("refused", "filter") or not (request.continuations or reply.text.strip())
 
 
+def _counts(reply: Completion) -> tuple[Any, ...]:
+    c = reply
+    return c.prompt_tokens, c.completion_tokens, c.cached_tokens, c.cache_write_tokens, c.reasoning_tokens
+
+
 def _is_count(number: Any) -> bool:
     return number is None or (isinstance(number, int) and 0 <= number < 2**31)
+
+
+def _are(kind: Callable[[Any], bool], several: Any) -> bool:
+    return several is None or (isinstance(several, tuple | list) and all(map(kind, several)))
+
+
+def _is_number(number: Any) -> bool:
+    return isinstance(number, float | int)
+
+
+def _is_amount(number: Any) -> bool:
+    return _is_number(number) and 0 <= number < math.inf

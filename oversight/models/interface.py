@@ -107,12 +107,20 @@ class Completion:
 
     def without_surrogates(self) -> Completion:
         """The same with lone surrogates, which no file can hold, replaced by U+FFFD."""
+        texts = (self.text, self.private, self.provider_id or "", self.served or "", self.notes)
         try:
-            (self.text + self.private + (self.provider_id or "")).encode("utf-8")
+            "".join(texts).encode("utf-8")
             return self
         except UnicodeEncodeError:
-            provider_id = None if self.provider_id is None else _mend(self.provider_id)
-            return replace(self, text=_mend(self.text), private=_mend(self.private), provider_id=provider_id)
+            text, private, provider_id, served, notes = map(_mend, texts)
+            return replace(
+                self,
+                text=text,
+                private=private,
+                provider_id=provider_id or None,
+                served=served or None,
+                notes=notes,
+            )
 
 
 def _mend(text: str) -> str:

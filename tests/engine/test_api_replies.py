@@ -16,11 +16,12 @@ from wire import Fault, Reply, Seen, Wire
 
 import oversight
 from oversight.engine import batches
+from oversight.engine.calls import check_reply
 from oversight.errors import UserError
 from oversight.models import open_model
 from oversight.models.api.anthropic import AnthropicModel
 from oversight.models.api.openai import OpenAIModel
-from oversight.models.interface import Message, Request
+from oversight.models.interface import Completion, Message, Request
 
 POSTS = ("/v1/chat/completions", "/v1/messages")
 SPEECH = "I say so, for the passage says so."
@@ -125,6 +126,34 @@ def test_a_window_that_was_full_is_a_reply_that_was_cut(wire: Wire) -> None:
     assert isinstance(model, AnthropicModel)
     completion = model.read({**told, "stop_reason": "model_context_window_exceeded"})
     assert (completion.text, completion.stop, completion.completion_tokens) == ("On the one", "length", 3)
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [({"input_tokens": 2**40}, None), ([1, 2], None), ("many", None), ({"input_tokens": 9}, 9)],
+)
+def test_what_a_server_says_of_itself_in_odd_kinds_is_left_out(usage: Any, counted: Any, wire: Wire) -> None:
+    """The reply is paid: it is kept, whatever stands beside it."""
+    told = {
+        "id": 5,
+        "model": {"name": "x"},
+        "content": [{"type": "text", "text": "Answer: A"}],
+        "usage": usage,
+    }
+    model = open_model("anthropic/claude-haiku-4-5", {"base_url": wire.url})
+    assert isinstance(model, AnthropicModel)
+    completion = model.read(told)
+    check_reply(completion, Request((Message("user", "?"),)), model)
+    assert (completion.provider_id, completion.served, completion.prompt_tokens) == (None, None, counted)
+
+
+def test_half_a_surrogate_pair_is_mended_wherever_it_stands() -> None:
+    odd = "a\ud800"
+    mended = Completion(odd, private=odd, provider_id=odd, served=odd, notes=odd).without_surrogates()
+    assert mended == Completion(
+        "a\ufffd", private="a\ufffd", provider_id="a\ufffd", served="a\ufffd", notes="a\ufffd"
+    )
+    assert Completion(odd).without_surrogates() == Completion("a\ufffd")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 
 from oversight.errors import Transport, UserError
 from oversight.models.api.base import CONNECT, ApiModel
-from oversight.models.api.openai import _count
+from oversight.models.api.openai import count_of, text_of
 from oversight.models.interface import Completion, Message, Request, Stop
 from oversight.secrecy import without_keys
 
@@ -187,20 +187,24 @@ class AnthropicModel(ApiModel):
                 charged=True,
             )
         usage = told.get("usage")
-        read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
-        fresh = _count(usage, "input_tokens")
+        read, written = (
+            count_of(usage, "cache_read_input_tokens"),
+            count_of(usage, "cache_creation_input_tokens"),
+        )
+        fresh = count_of(usage, "input_tokens")
+        details = usage.get("output_tokens_details") if isinstance(usage, dict) else None
         return Completion(
             text="".join(_parts(blocks, "text")),
             stop=_STOPS.get(told.get("stop_reason"), "end"),
             # Anthropic counts what was cached apart; here it is part of the prompt, as everywhere.
             prompt_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
-            completion_tokens=_count(usage, "output_tokens"),
+            completion_tokens=count_of(usage, "output_tokens"),
             cached_tokens=read,
             cache_write_tokens=written,
-            reasoning_tokens=_count((usage or {}).get("output_tokens_details"), "thinking_tokens"),
+            reasoning_tokens=count_of(details, "thinking_tokens"),
             private="\n".join(_parts(blocks, "thinking")),
-            provider_id=told.get("id"),
-            served=told.get("model"),
+            provider_id=text_of(told.get("id")),
+            served=text_of(told.get("model")),
             notes="" if usage is not None else "no usage given",
         )
 

@@ -220,14 +220,14 @@ class OpenAIModel(ApiModel):
         return Completion(
             text=refusal or message.content or "",
             stop="refused" if refusal else _STOPS.get(choice.finish_reason, "end"),
-            prompt_tokens=_count(usage, "prompt_tokens"),
-            completion_tokens=_count(usage, "completion_tokens"),
-            cached_tokens=_count(prompt, "cached_tokens"),
-            reasoning_tokens=_count(completion, "reasoning_tokens"),
+            prompt_tokens=count_of(usage, "prompt_tokens"),
+            completion_tokens=count_of(usage, "completion_tokens"),
+            cached_tokens=count_of(prompt, "cached_tokens"),
+            reasoning_tokens=count_of(completion, "reasoning_tokens"),
             scores=scores,
             unlisted=unlisted,
             private=private if isinstance(private, str) else "",
-            provider_id=getattr(response, "id", None),
+            provider_id=text_of(getattr(response, "id", None)),
             served=served or None,
             notes="" if usage is not None else "no usage given",
         )
@@ -300,6 +300,11 @@ def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": parts}
 
 
-def _count(holder: Any, name: str) -> int | None:
+def count_of(holder: Any, name: str) -> int | None:
     value = holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value < 2**31 else None
+
+
+def text_of(value: Any) -> str | None:
+    """What a server says where a text belongs; None where it is none, or empty."""
+    return value if isinstance(value, str) and value else None
