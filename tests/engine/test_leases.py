@@ -77,6 +77,7 @@ def test_no_episode_has_two_holders_none_is_lost_and_none_is_done_twice() -> Non
                         done.add(key)
             elif what < 0.9:
                 call = dice.randrange(8)
+                assert held.of_another(who, call) == (calls.get(call, who) != who)
                 assert held.claim(who, call) == (calls.setdefault(call, who) == who)
             else:
                 mine = [call for call, w in calls.items() if w == who]

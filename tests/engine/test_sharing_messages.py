@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,14 @@ class Talk:
         )
         return answer
 
+    @property
+    def request(self) -> Request:
+        """What the call of `call` asks."""
+        return Request((Message("user", "hello"),), self.plan.arms[0].judge.sampling)
+
     def call(self, made: dict[str, Any] | None = None, **more: Any) -> list[Any]:
         """A call as a worker brings it, with parts of its completion or of its record changed."""
-        (model,) = self.plan.models
-        request = Request((Message("user", "hello"),), self.plan.arms[0].judge.sampling)
+        (model,), request = self.plan.models, self.request
         messages = [message.key for message in request.messages]
         key = call_key(model, request, messages, 0)
         told = plain_request(request, messages, set()) | more.pop("request", {})
@@ -194,6 +199,28 @@ def test_a_message_that_is_wrong_writes_nothing_and_the_next_is_heard(
     asyncio.run(converse())
     assert written(db) == [1, 0, 0, 1, 0]
     assert rows(db, f"SELECT status, played FROM runs WHERE run = {WORKER}") == [("finished", 1)]
+
+
+def test_a_call_that_another_makes_meanwhile_is_written_once_as_whoever_holds_it_made_it(
+    talking: Callable[..., Any], db: Path
+) -> None:
+    async def converse() -> None:
+        async with talking() as talk:
+            await talk.join()
+            late = talk.call({"text": "Answer: B"})
+            key, (model,), request = late[1], talk.plan.models, talk.request
+            messages = [message.key for message in request.messages]
+            assert await talk.host.claim(key, model, messages) is None  # the owner's to make
+            told = await talk.say(late)  # paid for before its lease ran out
+            assert told["unwritten"] == [key]
+            assert not talk.log.has_call(key)
+            row = "generate", request, messages, 0, Completion("Answer: A"), datetime(2026, 1, 1), 0.1, 1
+            talk.log.add_call(key, model, *row)
+            talk.host.release(key)
+            assert (await talk.say(late))["unwritten"] == []  # its messages are there, and so is a reply
+
+    asyncio.run(converse())
+    assert rows(db, "SELECT text FROM calls") == [("Answer: A",)]
 
 
 def test_who_waits_for_the_owner_loses_nothing_however_long_it_takes(talking: Callable[..., Any]) -> None:

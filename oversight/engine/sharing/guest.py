@@ -356,7 +356,7 @@ class Guest:
 
     def _hear(self, message: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         for op in message["ops"]:
-            if op[0] == "call":
+            if op[0] == "call" and op[1] not in answer["unwritten"]:
                 for key, _ in op[3]["messages"]:
                     if key not in self._texts:
                         self._texts.add(key)

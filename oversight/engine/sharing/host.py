@@ -273,13 +273,13 @@ class Host:
         entries = [self._desk.read(op) for op in message["ops"]]
         held = self._leases.hear(worker.run) and message["epoch"] == self._leases.members[worker.run].epoch
         with self._log.written_by(worker.run):
-            for entry in entries:
-                self._write(worker, entry, held)
+            left_out = [entry for entry in entries if not self._write(worker, entry, held)]
         self._released(worker.run, message["release"])
         if entries:
             await self._log.durable()
         self._released(worker.run, [entry.call for entry in entries if entry.call is not None])
         answer: dict[str, Any] = {"epoch": self._leases.members[worker.run].epoch}
+        answer["unwritten"] = [entry.call for entry in left_out if entry.call is not None]
         if message["do"] == "leave":
             done = read(int, message["already_done"])
             self._log.left(worker.run, read(str, message["status"]), done, worker.played.total())
@@ -323,14 +323,18 @@ class Host:
             for place in granted
         ]
 
-    def _write(self, worker: Worker, entry: Entry, held: bool) -> None:
-        """Write down one thing that a worker did, unless its lease ran out: then the episode is another's."""
+    def _write(self, worker: Worker, entry: Entry, held: bool) -> bool:
+        """Write down one thing that a worker did, unless its lease ran out: then the episode, and a call that
+        somebody makes meanwhile, is another's. Whether it was written."""
         if entry.episode is not None and not (held and self._leases.holds(worker.run, entry.episode)):
-            return
+            return False
+        if entry.call is not None and self._leases.of_another(worker.run, entry.call):
+            return False
         entry.write()
         if entry.judged is not None and entry.episode is not None:
             self._leases.done(worker.run, entry.episode)
             self._count(worker, entry.judged)
+        return True
 
     def _count(self, worker: Worker, judged: Judged) -> None:
         worker.played[judged.status] += 1

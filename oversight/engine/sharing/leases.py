@@ -182,6 +182,10 @@ class Leases:
             self.members[who].calls.add(call)
         return holder == who
 
+    def of_another(self, who: int, call: int) -> bool:
+        """Whether somebody else makes a call."""
+        return self._calls.get(call, who) != who
+
     def release(self, who: int, calls: Iterable[int]) -> None:
         """A member has made these calls, or failed to."""
         for call in calls:
