@@ -205,12 +205,13 @@ class Host:
         """The answer to a worker's message. Called in threads of the server's."""
         if not self._ready.is_set() or self._loop is None:
             return {"wait": True}
+        answering = self._answer(message)
         try:
-            asked = asyncio.run_coroutine_threadsafe(self._answer(message), self._loop)
-            return asked.result(ANSWERED)
+            return asyncio.run_coroutine_threadsafe(answering, self._loop).result(ANSWERED)
         except TimeoutError:  # a slow disk, a busy machine: it is being worked on
             return {"wait": True}
         except (RuntimeError, CancelledError):  # the loop is closed, or is being closed
+            answering.close()
             return ENDED
 
     async def _answer(self, message: Any) -> Any:
