@@ -14,7 +14,7 @@ from scipy.stats import binom, chi2
 from oversight.engine.plan import make_plan
 from oversight.engine.run import play_plan
 from oversight.experiment import experiment_from
-from oversight.models.simulated import DebaterDials, JudgeDials
+from oversight.models.dials import DebaterDials, JudgeDials
 from oversight.question import hex_id
 
 TASK = '''

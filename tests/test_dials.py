@@ -26,7 +26,7 @@ from oversight.measure.accuracy import measure
 from oversight.measure.belief import measure_belief
 from oversight.measure.calibration import measure_calibration
 from oversight.measure.measured import Measured
-from oversight.models.simulated import DebaterDials, JudgeDials, expected
+from oversight.models.dials import DebaterDials, JudgeDials, expected
 from oversight.store.reading import Reader, open_reader
 
 DIRECT, CEILING, CONSULTANCY, DEBATE = (
@@ -324,7 +324,8 @@ def test_length_bias_by_preference_and_by_its_term(tmp_path: Path, per_doubling:
 
 
 KIN = """
-from oversight.models.simulated import DebaterDials, JudgeDials, SimulatedDebater, SimulatedJudge
+from oversight.models.dials import DebaterDials, JudgeDials
+from oversight.models.simulated import SimulatedDebater, SimulatedJudge
 
 class Judge(SimulatedJudge):
     def __init__(self):
@@ -359,7 +360,8 @@ def test_a_judges_own_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sk
 
 
 LEAKER = """
-from oversight.models.simulated import DebaterDials, SimulatedDebater
+from oversight.models.dials import DebaterDials
+from oversight.models.simulated import SimulatedDebater
 
 class Leaker(SimulatedDebater):
     def __init__(self):

@@ -16,13 +16,7 @@ import pytest
 from scipy.stats import binom, binomtest, norm
 from support import rows
 
-from oversight.models.simulated import (
-    DebaterDials,
-    JudgeDials,
-    debate_slope,
-    expected,
-    expected_scores,
-)
+from oversight.models.dials import DebaterDials, JudgeDials, debate_slope, expected, expected_scores
 
 LEVEL = 1 - 1e-5
 Z = float(norm.isf(5e-6))

@@ -19,7 +19,7 @@ from oversight.measure.calibration import measure_calibration
 from oversight.measure.every import MEASURES, measured_rows
 from oversight.measure.frontier import measure_frontier
 from oversight.measure.measured import mean_of
-from oversight.models.simulated import DebaterDials, JudgeDials, expected
+from oversight.models.dials import DebaterDials, JudgeDials, expected
 from oversight.report.compared import Wanted, as_rows, compare
 from oversight.store.reading import open_reader
 

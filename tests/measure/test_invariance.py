@@ -15,7 +15,7 @@ from studies import play_studies, spelt
 from oversight.measure import bias, paired, persuasion, scores, strength
 from oversight.measure.accuracy import measure
 from oversight.measure.every import MEASURES, measured_rows
-from oversight.models.simulated import DebaterDials, JudgeDials
+from oversight.models.dials import DebaterDials, JudgeDials
 from oversight.store.reading import Reader, open_reader
 
 ARMS = ("direct", "direct:passage=true", "consultancy:rounds=1,ask=false", "debate:rounds=1")

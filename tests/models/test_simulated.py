@@ -14,18 +14,17 @@ from hypothesis import strategies as st
 
 from oversight import Label, Question, Turn, UserError
 from oversight.models import open_model
-from oversight.models.interface import Completion, Request
-from oversight.models.simulated import (
+from oversight.models.dials import (
     DebaterDials,
     JudgeDials,
     advantage,
     debate_slope,
-    evidence,
     expected,
     expected_scores,
-    replied,
     win,
 )
+from oversight.models.interface import Completion, Request
+from oversight.models.simulated import evidence, replied
 from oversight.moves import Seat
 from oversight.player import Player
 from oversight.prompts import template_from
