@@ -223,7 +223,13 @@ class Caller:
         charge.settle(completion)
         seconds = took if completion.seconds is None else completion.seconds
         kind = kind_of(request)
-        self.log.add_call(key, model, kind, request, messages, sample, completion, started, seconds, tried)
+        try:
+            if limiter is not None:  # whoever waited for this one's place is sent first
+                await asyncio.sleep(0)
+        finally:  # it is paid for, also where the run is stopped here
+            self.log.add_call(
+                key, model, kind, request, messages, sample, completion, started, seconds, tried
+            )
         await self.log.durable()
         self.log.keep(key, model, messages, completion)
         self.made += 1

@@ -256,6 +256,7 @@ class Log:
                 attempts,
             ),
         )  # fmt: skip
+        self.writer.expect(seconds)
         self._calls.add(key)
         self._unused.add(key)
 

@@ -52,8 +52,11 @@ nanoseconds a character; a longer text lies in a file of memory, which it reads 
 ENOUGH = 1_000
 """Waiters of a group that is not kept back for more: a commit then costs little beside its rows."""
 
-AT_A_TURN = 16
-"""Of those whose rows are committed, how many go on at one turn of the loop."""
+AT_A_TURN, FEW = 16, 2
+"""Of those whose rows are committed, how many go on at one turn of the loop: a turn costs some time itself, but a
+reply that comes, and who waits for its place, wait for the turn's end."""
+INSTANT = 0.001
+"""Seconds below which a call took no time: nobody waits for its place."""
 
 EVERY = 5.0
 """Seconds after which the writer looks again how much of the file DuckDB holds in memory."""
@@ -74,6 +77,7 @@ class Writer:
         self._first: list[str] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._to_wake: deque[asyncio.Future[None]] = deque()
+        self._at_a_turn = AT_A_TURN
         self._waking = False
         self._coming = False
         self._free = True
@@ -116,6 +120,10 @@ class Writer:
             self._send_soon()
         else:
             rows.append(row)
+
+    def expect(self, seconds: float) -> None:
+        """A call took so long; those to come will take about as long."""
+        self._at_a_turn = AT_A_TURN if seconds < INSTANT else FEW
 
     def before(self, statement: str) -> None:
         """A statement to run before the rows of the next group, in the same transaction."""
@@ -191,7 +199,7 @@ class Writer:
             self._waking = False
             self._no_more()
             return
-        for _ in range(min(AT_A_TURN, len(self._to_wake))):
+        for _ in range(min(self._at_a_turn, len(self._to_wake))):
             done = self._to_wake.popleft()
             if not done.done():  # cancelled
                 done.set_result(None)

@@ -389,6 +389,34 @@ def test_a_call_that_is_dropped_counts_once_it_was_sent(tmp_path: Path) -> None:
     assert (budget.spent, budget.reserved) == (3.0, 0.0)
 
 
+class Answers(Costs):
+    """The run is stopped as it answers."""
+
+    name = identity = "answers"
+    in_flight = 1
+
+    async def generate(self, request: Request) -> Completion:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_soon(task.cancel)
+        return Completion("heard", cost=3.0)
+
+
+def test_a_reply_that_came_is_kept_though_the_run_is_stopped_in_that_moment(tmp_path: Path) -> None:
+    """Between a reply and its row in the log those are sent that waited for its place."""
+    log, budget = Log(tmp_path / "db.duckdb"), Budget(10.0)
+    log.run = 1
+
+    async def go() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(Caller(log, budget).make(Answers(), request(3), 0))
+
+    asyncio.run(go())
+    log.close()
+    assert rows(tmp_path / "db.duckdb", "SELECT text FROM calls") == [("heard",)]
+    assert (budget.spent, budget.reserved) == (3.0, 0.0)
+
+
 class Doubtful:
     """A run shared with an owner that is not heard: nothing may be sent."""
 
