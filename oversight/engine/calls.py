@@ -268,7 +268,7 @@ def check_reply(reply: Any, request: Request, model: Model, scored: bool = False
         wrong = "a Completion whose token_ids or logprobs are no numbers"
     elif (wanted := len(request.continuations or request.letters)) and not _withheld(reply, request):
         scores = reply.scores
-        if scores is None or len(scores) != wanted or not all(isinstance(s, float | int) for s in scores):
+        if scores is None or len(scores) != wanted or not all(map(_is_number, scores)):
             wrong = f"scores {reprlib.repr(scores)} where {wanted} log-probs were asked for"
             if model.kind == "api" and scored:
                 raise Transport(f"model {model.name!r} returned {wrong}", charged=True)

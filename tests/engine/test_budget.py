@@ -417,6 +417,41 @@ def test_a_reply_that_came_is_kept_though_the_run_is_stopped_in_that_moment(tmp_
     assert (budget.spent, budget.reserved) == (3.0, 0.0)
 
 
+class OneAtATime(Costs):
+    """Says when it is asked."""
+
+    name = identity = "one at a time"
+    in_flight = 1
+
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+
+    async def generate(self, request: Request) -> Completion:
+        self.said.append("asked")
+        return Completion("heard", cost=0.1)
+
+
+def test_who_waits_for_a_place_is_sent_before_the_reply_is_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, said = Log(tmp_path / "db.duckdb"), list[str]()
+    log.run, add_call = 1, log.add_call
+
+    def told(*row: Any) -> None:
+        said.append("written")
+        add_call(*row)
+
+    monkeypatch.setattr(log, "add_call", told)
+
+    async def go() -> None:
+        caller, model = Caller(log), OneAtATime(said)
+        await asyncio.gather(*(caller.make(model, request(most), 0) for most in (1, 2)))
+
+    asyncio.run(go())
+    log.close()
+    assert said == ["asked", "asked", "written", "written"]
+
+
 class Doubtful:
     """A run shared with an owner that is not heard: nothing may be sent."""
 

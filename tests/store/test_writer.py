@@ -264,14 +264,16 @@ def test_what_is_ready_is_committed_while_the_loop_goes_on(tmp_path: Path, monke
         assert con.execute("SELECT count(*) FROM drafts").fetchall() == [(40,)]
 
 
+@pytest.mark.parametrize(("seconds", "at_a_turn"), [(0.0, module.AT_A_TURN), (0.05, module.FEW)])
 def test_those_who_go_on_after_a_commit_let_others_in_between_and_are_one_group_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seconds: float, at_a_turn: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """A reply that comes while a thousand episodes go on is heard before the last of them; and what they bring is
-    not written a handful at a time."""
+    """A reply that comes while a thousand episodes go on is heard before the last of them, sooner where calls take
+    time; and what they bring is not written a handful at a time."""
     monkeypatch.setattr(module, "ENOUGH", 10_000)
     many, rounds = 40 * module.AT_A_TURN, 5
     writer = Writer(tmp_path / "w.duckdb")
+    writer.expect(seconds)
     sizes: list[int] = []
     commit = writer._commit
 
@@ -299,7 +301,7 @@ def test_those_who_go_on_after_a_commit_let_others_in_between_and_are_one_group_
     writer.close()
     assert sizes == [many] * rounds
     most = max(went_on.count(turn) for turn in set(went_on))
-    assert most == module.AT_A_TURN
+    assert most == at_a_turn
 
 
 def test_the_first_commit_makes_the_views_anew_and_an_opened_file_keeps_its_own(tmp_path: Path):
