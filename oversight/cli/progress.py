@@ -75,13 +75,21 @@ class _Watch:
         return Group(head, Text(self._spent(), "dim"), *stopping)
 
     def _left(self) -> str:
-        played = self.progress.done
         seconds = time.monotonic() - self.began
         statuses = "".join(f", {n:,} {s}" for s, n in self.progress.statuses.items() if s != "decided")
-        if played < 3 or self.done >= self.planned:
-            return f"{statuses}, {clock(seconds)}"
-        left = seconds / played * (self.planned - self.done)
-        return f"{statuses}, {clock(seconds)}, about {clock(left)} left"
+        share = self._share()
+        left = "" if share is None else f", about {clock(seconds * (1 - share) / share)} left"
+        return f"{statuses}, {clock(seconds)}{left}"
+
+    def _share(self) -> float | None:
+        """What part is done of all calls that this process will have asked for, if every episode takes as many as
+        those that are played; those under way together end together, so that episodes alone would tell nothing."""
+        played, caller = self.progress.done, self.progress.caller
+        if played < 3 or self.done >= self.planned or caller is None or not self.progress.calls:
+            return None
+        mine = played / (played + self.progress.elsewhere.total())
+        episodes = played + mine * (self.planned - self.done)
+        return min(1.0, (caller.made + caller.reused) / (self.progress.calls / played * episodes))
 
     def _spent(self) -> str:
         caller = self.progress.caller

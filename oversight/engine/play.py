@@ -72,6 +72,7 @@ class Play:
         self.lost: _Lost | None = None
         self.unread = False
         """Whether there is a verdict but a further reading failed."""
+        self.calls = 0
         self.moves = 0
         self.places = list(range(len(episode.given) + 1))
         """Numbers of turns after which somebody can believe something new."""
@@ -289,12 +290,14 @@ class Play:
     async def _calls(self, model: Model, wanted: tuple[Request, ...], uses: Uses) -> tuple[Completion, ...]:
         if len(wanted) == 1:
             return (await self._call(model, wanted[0], uses),)
+        self.calls += len(wanted)
         made = await _at_once([self.caller.make(model, request, self.episode.sample) for request in wanted])
         uses += [m.call for m in made if isinstance(m, Made)]
         _raise_first(made)
         return tuple(m.completion for m in made if isinstance(m, Made))
 
     async def _call(self, model: Model, request: Request, uses: Uses) -> Completion:
+        self.calls += 1
         made = await self.caller.make(model, request, self.episode.sample)
         uses.append(made.call)
         return made.completion

@@ -51,6 +51,8 @@ class Progress:
     """Final verdicts that other processes brought to a shared run, by status."""
     caller: Caller | None = None
     models: tuple[Model, ...] = ()
+    calls: int = 0
+    """Calls the episodes played in this run asked for, made or found."""
     started: float = field(default_factory=time.monotonic)
     stopping: bool = False
 
@@ -194,6 +196,7 @@ async def _play_all(
                 continue
             progress.statuses[verdict.status] += 1
             progress.unread += play.unread
+            progress.calls += play.calls
 
     places = min(_at_once(plan), max(1, len(plan)))
     workers: list[asyncio.Task[None]] = []
