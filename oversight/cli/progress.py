@@ -82,14 +82,17 @@ class _Watch:
         return f"{statuses}, {clock(seconds)}{left}"
 
     def _share(self) -> float | None:
-        """What part is done of all calls that this process will have asked for, if every episode takes as many as
+        """What part is heard of all calls that this process will ask for, if every episode takes as many as
         those that are played; those under way together end together, so that episodes alone would tell nothing."""
         played, caller = self.progress.done, self.progress.caller
         if played < 3 or self.done >= self.planned or caller is None or not self.progress.calls:
             return None
         mine = played / (played + self.progress.elsewhere.total())
         episodes = played + mine * (self.planned - self.done)
-        return min(1.0, (caller.made + caller.reused) / (self.progress.calls / played * episodes))
+        share = caller.heard / (self.progress.calls / played * episodes)
+        return (
+            share if share < 1 else None
+        )  # those that ended were the short ones: nothing is known of the others
 
     def _spent(self) -> str:
         caller = self.progress.caller

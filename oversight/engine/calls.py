@@ -88,6 +88,8 @@ class Caller:
         self.batches = batches
         self.made = 0
         self.reused = 0
+        self.heard = 0
+        """Calls, made or found, whose completion an episode has."""
         self.untold = 0
         """Calls of which nobody said how many tokens they took."""
         self.prompt_tokens = 0

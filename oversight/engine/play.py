@@ -290,17 +290,21 @@ class Play:
     async def _calls(self, model: Model, wanted: tuple[Request, ...], uses: Uses) -> tuple[Completion, ...]:
         if len(wanted) == 1:
             return (await self._call(model, wanted[0], uses),)
-        self.calls += len(wanted)
         made = await _at_once([self.caller.make(model, request, self.episode.sample) for request in wanted])
+        self._heard(len(wanted))
         uses += [m.call for m in made if isinstance(m, Made)]
         _raise_first(made)
         return tuple(m.completion for m in made if isinstance(m, Made))
 
     async def _call(self, model: Model, request: Request, uses: Uses) -> Completion:
-        self.calls += 1
         made = await self.caller.make(model, request, self.episode.sample)
+        self._heard(1)
         uses.append(made.call)
         return made.completion
+
+    def _heard(self, calls: int) -> None:
+        self.calls += calls
+        self.caller.heard += calls
 
 
 async def _at_once(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:

@@ -52,7 +52,7 @@ class Progress:
     caller: Caller | None = None
     models: tuple[Model, ...] = ()
     calls: int = 0
-    """Calls the episodes played in this run asked for, made or found."""
+    """Calls, made or found, of the episodes played in this run."""
     started: float = field(default_factory=time.monotonic)
     stopping: bool = False
 

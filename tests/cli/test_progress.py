@@ -22,7 +22,7 @@ def line(
     before: int = 0,
 ) -> str:
     caller: Any = SimpleNamespace(
-        made=calls, reused=0, untold=0, prompt_tokens=0, completion_tokens=0, batches=None
+        made=calls, reused=0, heard=calls, untold=0, prompt_tokens=0, completion_tokens=0, batches=None
     )
     progress = Progress(
         statuses=Counter(decided=played),
@@ -79,11 +79,9 @@ def test_what_is_left_is_told_by_calls(told: dict[str, int], left: str) -> None:
         {"played": 2, "calls_of_played": 14, "calls": 630, "planned": 100, "seconds": 30},
         {"played": 100, "calls_of_played": 700, "calls": 700, "planned": 100, "seconds": 30},
         {"played": 5, "calls_of_played": 0, "calls": 0, "planned": 100, "seconds": 30},  # all were stored
+        # Those that ended are of a short protocol.
+        {"played": 5, "calls_of_played": 5, "calls": 700, "planned": 100, "seconds": 30},
     ],
 )
 def test_nothing_is_told_of_what_nobody_knows(told: dict[str, int]) -> None:
     assert "left" not in line(**told) and "30 s" in line(**told)
-
-
-def test_more_calls_than_were_thought_leave_nothing() -> None:
-    assert "about 0 s left" in line(played=5, calls_of_played=5, calls=700, planned=100, seconds=30)
