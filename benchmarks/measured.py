@@ -14,21 +14,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Speeches of 800 characters, no two alike, that compress as English does, the same in every run. SECONDS is what a
-# call waits, IN_FLIGHT how many there may be at once (without: any number).
-MODEL = """
-import asyncio, os, random, time
-from oversight import Completion, Model
+# Speeches of 800 characters, no two alike, that compress as English does, the same in every run.
+SPEECHES = """
+import random
 
-SECONDS = float(os.environ.get("SECONDS") or 0)
-IN_FLIGHT = int(os.environ.get("IN_FLIGHT") or 0)
-FIRST_CALL = os.environ.get("FIRST_CALL")
 draw = random.Random(7)
 WORDS = ["".join(draw.choices("etaoinshrdlcum", k=draw.randint(2, 9))) for _ in range(4000)]
 PARTS = [" ".join(draw.choices(WORDS, k=30))[:100] for _ in range(5000)]
 
 def speech(seed):
     return " ".join([PARTS[(seed >> n) % 4999] for n in (0, 7, 14, 21, 28, 35, 42, 49)])[:800]
+"""
+# SECONDS is what a call waits, IN_FLIGHT how many there may be at once (without: any number).
+MODEL = f"""
+import asyncio, os, time
+from oversight import Completion, Model
+{SPEECHES}
+SECONDS = float(os.environ.get("SECONDS") or 0)
+IN_FLIGHT = int(os.environ.get("IN_FLIGHT") or 0)
+FIRST_CALL = os.environ.get("FIRST_CALL")
 
 
 class Instant(Model):
