@@ -63,12 +63,14 @@ class Took:
 
 
 def process(command: Sequence[str | Path], folder: Path, **environment: str) -> Took:
-    """Run a command to its end. Raises `SystemExit` with what it said where it fails."""
+    """Run a command to its end. Raises `SystemExit` with what it said where it fails.
+
+    Python may keep what it compiled, as in any installation: else a checkout's modules are compiled at every start.
+    """
+    around = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     clock = time.perf_counter()
     with (folder / "said.txt").open("w+") as said:
-        child = subprocess.Popen(
-            command, cwd=folder, stdout=said, stderr=said, env={**os.environ, **environment}
-        )
+        child = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said, env={**around, **environment})
         _, status, used = os.wait4(child.pid, 0)
         wall = time.perf_counter() - clock
         child.returncode = os.waitstatus_to_exitcode(status)
